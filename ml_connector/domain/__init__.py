@@ -1,0 +1,1 @@
+"""Records, outcomes, keys, money and the three-way match: pure, frozen, exact."""

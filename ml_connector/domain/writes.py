@@ -1,0 +1,101 @@
+"""What the write protocol hands to a target and what it gets back: all that the two know of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Operation = Literal["create", "update", "act"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One write (or one question about it). `payload` is frozen: a re-send and a question use it as it was intended.
+
+    `thorough` asks a target to look by token as well as by natural key (no history, or a doubt).
+    `target_id` is the object an update or action is about; orders with the same non-empty `lane` go one after another.
+    """
+
+    external_id: str
+    token: str
+    key: str
+    effect: str
+    operation: Operation
+    payload: Mapping[str, Any]
+    target_id: str = ""
+    thorough: bool = True
+    lane: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The target shows the write as done. `differs` names fields that are not as intended."""
+
+    target_id: str
+    differs: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The target shows nothing of it (yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An object with the same natural key that is not ours: a possible duplicate for a person."""
+
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """More than one object carries our token: nobody guesses which."""
+
+    target_ids: tuple[str, ...]
+
+
+Finding = Found | Absent | Foreign | Several
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The target confirmed the write. `notes` are warnings or states worth showing (e.g. QAD's hold amount).
+
+    `reverse` says that the answer shows a record which is no longer eligible: a person has to undo the document.
+    """
+
+    target_id: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The target definitely did not write. `code` is safe to show, `detail` is its own text, stored encrypted.
+
+    `waits` says that time or another document can mend it, so the record is held rather than rejected.
+    """
+
+    code: str
+    detail: str = ""
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The write may have taken effect."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Provably nothing happened; the next run may simply send it."""
+
+    why: str
+
+
+Sent = Done | Refused | Doubt | NotSent

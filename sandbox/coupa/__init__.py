@@ -1,0 +1,1 @@
+"""A strict, stateful stand-in Coupa tenant, written from the documented contract alone."""

@@ -1,0 +1,1 @@
+"""A stand-in QAD Adaptive tenant: strict, stateful, over real HTTP on loopback."""
