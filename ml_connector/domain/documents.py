@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ml_connector.domain.money import exponent, plain, rounded
+from ml_connector.domain.money import ZERO, exponent, plain, rounded
 from ml_connector.domain.reasons import Reason, reason
 from ml_connector.domain.records import DocumentKind, InvoiceLine, SupplierInvoice
+
+
+_LIMIT = Decimal("1E15")
 
 
 def sign(invoice: SupplierInvoice) -> int:
@@ -32,6 +35,8 @@ def flaws(invoice: SupplierInvoice, rules: DocumentRules) -> list[Reason]:
     found = _missing(invoice, rules)
     if exponent(invoice.currency) is None:
         return [*found, reason("currency_unknown", currency=invoice.currency or "(none)")]
+    if odd := _out_of_range(invoice):
+        return [*found, reason("number_out_of_range", field=odd)]
     for line in invoice.lines:
         found += _line_flaws(invoice, line)
     return found + _total_flaws(invoice)
@@ -54,13 +59,23 @@ def _missing(invoice: SupplierInvoice, rules: DocumentRules) -> list[Reason]:
     return found
 
 
+def _out_of_range(invoice: SupplierInvoice) -> str:
+    """The first number that no ERP can hold, so that arithmetic with it would fail; empty when all are sane."""
+    numbers = {"total": invoice.total, "tax": invoice.tax}
+    for line in invoice.lines:
+        own = {"total": line.total, "quantity": line.quantity, "price": line.price}
+        numbers |= {f"line {line.number} {name}": value for name, value in own.items() if value is not None}
+    numbers |= {charge.kind: charge.amount for charge in invoice.charges}
+    return next((name for name, value in numbers.items() if not value.is_finite() or abs(value) >= _LIMIT), "")
+
+
 def _line_flaws(invoice: SupplierInvoice, line: InvoiceLine) -> list[Reason]:
     direction = sign(invoice)
-    if line.total * direction < 0 or (line.quantity is not None and line.quantity * line.total < 0):
+    if line.total * direction < 0 or (line.quantity or ZERO) * direction < 0:
         return [reason("mixed_signs", line=line.number)]
-    if line.quantity is None or line.price is None:
+    if line.quantity is None or (line.quantity and line.price is None):
         return []
-    expected = rounded(line.quantity * line.price, invoice.currency)
+    expected = rounded(line.quantity * (line.price or ZERO), invoice.currency)
     if expected == rounded(line.total, invoice.currency):
         return []
     return [reason("line_total_differs", line=line.number, expected=plain(expected), found=plain(line.total))]
@@ -68,7 +83,7 @@ def _line_flaws(invoice: SupplierInvoice, line: InvoiceLine) -> list[Reason]:
 
 def _total_flaws(invoice: SupplierInvoice) -> list[Reason]:
     parts = [line.total for line in invoice.lines] + [charge.amount for charge in invoice.charges] + [invoice.tax]
-    expected = rounded(sum(parts, Decimal(0)), invoice.currency)
+    expected = rounded(sum(parts, ZERO), invoice.currency)
     if expected == rounded(invoice.total, invoice.currency):
         return []
     return [reason("total_differs", expected=plain(expected), found=plain(invoice.total))]

@@ -53,15 +53,21 @@ def canonical(value: Any) -> bytes:
 
 
 def _exact(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool | Enum) and abs(value) >= 1 << 63:
+        return str(value)
     if value is None or isinstance(value, str | bool | int):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise TypeError("only finite numbers have an exact value")
         return plain(value)
     if isinstance(value, float):
         raise TypeError("a float has no exact value; amounts and quantities are Decimal")
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("member names are text")
         return {str(name): _exact(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_exact(item) for item in value]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from ml_connector.domain.documents import is_credit
 from ml_connector.domain.money import ZERO, plain
@@ -25,12 +25,14 @@ from ml_connector.domain.records import (
 )
 
 _QUANTUM = Decimal("1E-10")
+# What rounding leaves of an amount line is no open quantity.
+_REST = Decimal("1E-8")
 LineKey = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """What documents of ours use of one PO line: signed, in total, posted, and per receiver."""
+    """What documents of ours use of one PO line: signed, in total, posted or about to be, and per receiver."""
 
     total: Decimal = ZERO
     posted: Decimal = ZERO
@@ -77,10 +79,10 @@ def _match_line(
     taken_before = wanted.get(key, ZERO)
     wanted[key] = taken_before + quantity
     usage = _Usage.of(key, context, taken_before if not is_credit(invoice) else -taken_before)
-    price = line.price if line.quantity is not None and line.price is not None else ordered.price
+    price = _unit_price(line, ordered)
     if is_credit(invoice):
-        return _credit(line, quantity, abs(price), usage)
-    return _receive(line, quantity, abs(price), usage, closed=order.status == "closed")
+        return _credit(line, quantity, price, usage)
+    return _receive(line, quantity, price, usage, closed=order.status == "closed")
 
 
 def _order_refusal(invoice: SupplierInvoice, order: PurchaseOrder) -> Decision | None:
@@ -95,10 +97,21 @@ def _order_refusal(invoice: SupplierInvoice, order: PurchaseOrder) -> Decision |
 
 
 def billed_quantity(line: InvoiceLine, ordered: PurchaseOrderLine) -> Decimal | None:
-    """The billed quantity without the document's sign; an amount line at the PO price, None when that is zero."""
+    """The billed quantity without the document's sign; an amount line at the PO price, None when there is no price.
+
+    Rounded down, so that parts of an amount never add up to more than the whole.
+    """
     if line.quantity is not None:
         return abs(line.quantity)
-    return (abs(line.total) / ordered.price).quantize(_QUANTUM) if ordered.price else None
+    if ordered.price <= 0:
+        return None
+    return (abs(line.total) / ordered.price).quantize(_QUANTUM, rounding=ROUND_DOWN)
+
+
+def _unit_price(line: InvoiceLine, ordered: PurchaseOrderLine) -> Decimal:
+    if not line.quantity:
+        return ordered.price
+    return abs(line.price if line.price is not None else line.total / line.quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +190,7 @@ def _allot(
         skip -= skipped
         take = min(left - skipped, rest)
         if take > 0:
-            finished = take + skipped == left
+            finished = left - take - skipped < _REST
             parts.append(Allotment(line.number, usage.key[0], usage.key[1], receiver, take, price, finished))
             rest -= take
     return tuple(parts) if not rest else None

@@ -31,6 +31,7 @@ TEXTS: Mapping[str, str] = {
     "line_total_differs": "line {line}: quantity x price is {expected}, its total says {found}",
     "total_differs": "lines, charges and tax add up to {expected}, the invoice says {found}",
     "mixed_signs": "line {line} has the opposite sign of the document",
+    "number_out_of_range": "{field} is no amount or quantity that can be booked",
     "no_lines": "the invoice has no lines",
     "zero_total": "the invoice total is zero",
     "account_missing": "no account is configured for {kind}",

@@ -1,0 +1,14 @@
+"""What a person types into Prefect: one credentials block per system and kind of login."""
+
+from __future__ import annotations
+
+from blocks.coupa import CoupaCredentials
+from blocks.qad import QadBasicCredentials, QadClientCredentials, QadCredentials, QadSessionCredentials
+
+__all__ = [
+    "CoupaCredentials",
+    "QadBasicCredentials",
+    "QadClientCredentials",
+    "QadCredentials",
+    "QadSessionCredentials",
+]

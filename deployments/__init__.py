@@ -1,0 +1,1 @@
+"""The top layer: the command line, and everything that starts, registers and schedules the rest."""

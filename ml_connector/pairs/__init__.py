@@ -1,0 +1,1 @@
+"""One folder per pair: the only room where two systems meet."""

@@ -1,0 +1,139 @@
+"""When an approved Coupa invoice may be posted: its document is sound, its supplier active, its receipts cover it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from ml_connector.domain.documents import DocumentRules, flaws, is_credit
+from ml_connector.domain.matching import LineKey, MatchContext, Reserved, match_invoice
+from ml_connector.domain.outcomes import Decision, Verdict, held, rejected, skipped, worst
+from ml_connector.domain.reasons import Reason, reason
+from ml_connector.domain.records import ReceiptMatch, Supplier, SupplierInvoice
+from ml_connector.pairs.coupa_qad.mapping import without_po
+from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
+from ml_connector.store.reservations import LineUse
+from ml_connector.systems.qad.ports import QadPort
+
+ReadUses = Callable[[Iterable[str]], Awaitable[Mapping[LineKey, LineUse]]]
+
+
+def eligible(invoice: SupplierInvoice, settings: CoupaQadSettings) -> Decision | None:
+    """The source filter of the connection: None, or why an invoice is outside it."""
+    if invoice.status != "approved":
+        return skipped(reason("filter_status", status=invoice.status))
+    if invoice.payment_channel not in settings.invoices.payment_channels:
+        return skipped(reason("filter_payment_channel", channel=invoice.payment_channel))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    suppliers: Mapping[str, Supplier]
+    match: MatchContext
+
+
+class InvoiceCheck:
+    """The three-way match of Coupa invoices against QAD's orders and receipts."""
+
+    def __init__(self, qad: QadPort, read_uses: ReadUses, settings: CoupaQadSettings) -> None:
+        self._qad = qad
+        self._read_uses = read_uses
+        self._settings = settings
+
+    async def load(self, records: Sequence[SupplierInvoice]) -> _Context:
+        """Suppliers, orders, receipts, our reservations and the matches of documents that are not ours."""
+        sound = [one for one in records if not self._flaws(one)]
+        numbers = sorted({line.po_number for one in sound for line in one.lines if line.po_number})
+        suppliers = await self._qad.suppliers(sorted({one.supplier_number for one in sound}))
+        orders = await self._qad.purchase_orders(numbers)
+        receipts = await self._qad.goods_receipts(sorted(orders))
+        uses = await self._read_uses(numbers)
+        foreign: dict[LineKey, tuple[ReceiptMatch, ...]] = {}
+        for supplier, since in self._since(sound, {po: [r.received_on for r in rows] for po, rows in receipts.items()}):
+            ours = frozenset(token for use in uses.values() for token in use.tokens)
+            for match in await self._qad.receipt_matches(supplier, since, ours):
+                key = (match.po_number, match.po_line)
+                foreign[key] = (*foreign.get(key, ()), match)
+        reserved = {key: Reserved(use.total, use.posted, use.receivers) for key, use in uses.items()}
+        return _Context(suppliers, MatchContext(self._settings.qad.domain, orders, receipts, reserved, foreign))
+
+    def _since(
+        self, invoices: Sequence[SupplierInvoice], received: Mapping[str, Sequence[date]]
+    ) -> Iterable[tuple[str, date]]:
+        """Per supplier the day of the oldest receipt in question: an older document cannot have used it."""
+        oldest: dict[str, date] = {}
+        for invoice in invoices:
+            days = [day for line in invoice.lines for day in received.get(line.po_number or "", ())]
+            if days:
+                first = min(days)
+                oldest[invoice.supplier_number] = min(first, oldest.get(invoice.supplier_number, first))
+        return sorted(oldest.items())
+
+    def decide(self, records: Sequence[SupplierInvoice], context: _Context) -> list[Decision]:
+        """Decide in source order; what one invoice would use is gone for the next."""
+        decisions = []
+        reserved = dict(context.match.reserved)
+        for invoice in records:
+            match = replace(context.match, reserved=reserved)
+            decision = self._decide(invoice, replace(context, match=match))
+            if decision.ready:
+                _take(reserved, decision)
+            decisions.append(decision)
+        return decisions
+
+    def _decide(self, invoice: SupplierInvoice, context: _Context) -> Decision:
+        if found := self._flaws(invoice):
+            return rejected(*found)
+        supplier = context.suppliers.get(invoice.supplier_number)
+        if supplier is None:
+            return held(reason("supplier_missing", supplier=invoice.supplier_number))
+        if not supplier.active:
+            return held(reason("supplier_inactive", supplier=invoice.supplier_number))
+        decision = match_invoice(invoice, context.match)
+        terms = Decision(Verdict.READY, extra={"credit_terms": supplier.credit_terms})
+        return worst([terms, decision, *self._unbooked(invoice, decision)])
+
+    def _flaws(self, invoice: SupplierInvoice) -> list[Reason]:
+        rules = self._settings.invoices
+        found = flaws(invoice, DocumentRules(number_length=rules.reference_length))
+        found += [reason("line_without_po", line=line.number) for line in without_po(invoice)]
+        numbers = sorted({line.po_number for line in invoice.lines if line.po_number})
+        found += [
+            reason("po_number_too_long", po=number, limit=rules.po_number_length)
+            for number in numbers
+            if len(number) > rules.po_number_length
+        ]
+        if self._settings.qad.invoice.mode == "matched_invoice":
+            found += [
+                reason("account_missing", kind=kind) for kind in _kinds(invoice) if rules.accounts.coding(kind) is None
+            ]
+        return found
+
+    def _unbooked(self, invoice: SupplierInvoice, decision: Decision) -> list[Decision]:
+        """A credit without a return receiver needs an account."""
+        matched = self._settings.qad.invoice.mode == "matched_invoice"
+        loose = any(not part.receiver for part in decision.allotments)
+        if matched and loose and is_credit(invoice) and self._settings.invoices.accounts.credit is None:
+            return [rejected(reason("account_missing", kind="credit"))]
+        return []
+
+
+def _kinds(invoice: SupplierInvoice) -> list[str]:
+    kinds = {charge.kind for charge in invoice.charges if charge.amount}
+    return sorted(kinds | ({"tax"} if invoice.tax else set()))
+
+
+def _take(reserved: dict[LineKey, Reserved], decision: Decision) -> None:
+    for claim in decision.claims:
+        key = (claim.po_number, claim.po_line)
+        before = reserved.get(key, Reserved())
+        receivers = dict(before.receivers)
+        sign = -1 if claim.quantity < 0 else 1
+        for part in decision.allotments:
+            if (part.po_number, part.po_line) == key and part.receiver:
+                receivers[part.receiver] = receivers.get(part.receiver, Decimal(0)) + sign * part.quantity
+        # A credit may follow an invoice of its own page: it is sent after it, and Intend insists that it was posted.
+        reserved[key] = Reserved(before.total + claim.quantity, before.posted + claim.quantity, receivers)

@@ -1,0 +1,1 @@
+"""What the connector remembers: ledger, holds, reservations, marks, leases, tokens, snapshots and the audit trail."""

@@ -1,0 +1,265 @@
+"""The ledger: one row per source record and target, with the ordered effects it owns. It alone says what was written.
+
+Rows are read and saved whole, many at a time. A save is a compare-and-set on each row's version, so that a run
+which lost its lease cannot overwrite what the next one knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ml_connector.domain.outcomes import Outcome
+from ml_connector.domain.reasons import Reason
+from ml_connector.errors import LeaseLostError
+from ml_connector.store.database import Database
+from ml_connector.store.schema import effect, ledger
+
+PENDING, INTENDED, IN_DOUBT, DONE, REFUSED = "pending", "intended", "in_doubt", "done", "refused"
+_CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """One effect of a ledger row: what is intended, under which lease epoch, and how far it got."""
+
+    ordinal: int
+    name: str
+    state: str = PENDING
+    revision: int = 0
+    key: str = ""
+    fingerprint: str = ""
+    blob: bytes | None = None
+    epoch: int = 0
+    doubt_since: datetime | None = None
+    target_id: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """A write of it may have taken effect and nobody knows yet."""
+        return self.state in (INTENDED, IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What we know of one source record; `snapshot` and `detail` are sealed and only present when about to be saved."""
+
+    id: str
+    connection: str
+    direction: str
+    route: str
+    external_id: str
+    target_tenant: str
+    token: str
+    label: str
+    source_version: str
+    settings_version: int
+    outcome: Outcome
+    since: datetime
+    effects: tuple[EffectRow, ...]
+    reasons: tuple[Reason, ...] = ()
+    written_version: str = ""
+    fingerprint: str = ""
+    revision: int = 0
+    due_at: datetime | None = None
+    target_type: str = ""
+    target_id: str | None = None
+    attempts: int = 0
+    last_run: str = ""
+    last_page: str = ""
+    version: int = 0
+    snapshot: bytes | None = None
+    detail: bytes | None = None
+
+    @property
+    def posted(self) -> bool:
+        """The first effect, the document itself, exists in the target."""
+        return self.effects[0].state == DONE
+
+    @property
+    def complete(self) -> bool:
+        """Every effect is done."""
+        return all(one.state == DONE for one in self.effects)
+
+    @property
+    def in_doubt(self) -> EffectRow | None:
+        """The effect whose write may have taken effect, if there is one."""
+        return next((one for one in self.effects if one.open), None)
+
+    @property
+    def next_effect(self) -> EffectRow | None:
+        """The first effect that is not done."""
+        return next((one for one in self.effects if one.state != DONE), None)
+
+    def with_effect(self, changed: EffectRow) -> LedgerRow:
+        """The row with one effect replaced."""
+        return replace(self, effects=tuple(changed if one.ordinal == changed.ordinal else one for one in self.effects))
+
+
+def row_id(direction: str, external_id: str, target_tenant: str) -> str:
+    """The row's own key, derived from what makes it unique, so that a new row needs no round trip."""
+    return hashlib.sha256(f"{direction}|{external_id}|{target_tenant}".encode()).hexdigest()[:32]
+
+
+async def load(db: Database, ids: Iterable[str]) -> dict[str, LedgerRow]:
+    """Rows by id, without those that do not exist."""
+    found: dict[str, LedgerRow] = {}
+    ordered = sorted(set(ids))
+    async with db.read() as tx:
+        for start in range(0, len(ordered), _CHUNK):
+            found |= await _read(tx, ledger.c.id.in_(ordered[start : start + _CHUNK]))
+    return found
+
+
+async def due(
+    db: Database, *, connection: str, direction: str, route: str, now: datetime, after: str = "", limit: int = 500
+) -> list[LedgerRow]:
+    """Held and in-doubt rows whose next look is due, in id order after `after`."""
+    condition = (
+        (ledger.c.connection == connection)
+        & (ledger.c.direction == direction)
+        & (ledger.c.route == route)
+        & ledger.c.outcome.in_([Outcome.HELD, Outcome.IN_DOUBT])
+        & (ledger.c.due_at <= now)
+        & (ledger.c.id > after)
+    )
+    async with db.read() as tx:
+        return list((await _read(tx, condition, limit=limit)).values())
+
+
+async def listing(db: Database, *, outcomes: Sequence[Outcome], connection: str | None = None) -> list[LedgerRow]:
+    """Rows that stand at one of the outcomes, oldest first."""
+    condition: Any = ledger.c.outcome.in_(list(outcomes))
+    if connection is not None:
+        condition &= ledger.c.connection == connection
+    async with db.read() as tx:
+        rows = (await _read(tx, condition)).values()
+    return sorted(rows, key=lambda row: (row.since, row.external_id))
+
+
+async def touched(db: Database, *, run: str, limit: int) -> list[LedgerRow]:
+    """Rows that a run decided or wrote, in id order, at most `limit`."""
+    async with db.read() as tx:
+        return list((await _read(tx, ledger.c.last_run == run, limit=limit)).values())
+
+
+async def by_label(db: Database, text: str) -> list[LedgerRow]:
+    """Rows of the record that a person names by document number, external id, source key, target id or token."""
+    condition = (
+        (ledger.c.label == text)
+        | (ledger.c.external_id == text)
+        | (ledger.c.external_id.endswith(":" + text, autoescape=True))
+        | (ledger.c.target_id == text)
+        | (ledger.c.token == text)
+    )
+    async with db.read() as tx:
+        return list((await _read(tx, condition)).values())
+
+
+async def totals(db: Database, connection: str, direction: str) -> dict[str, int]:
+    """How many rows of a direction stand at each outcome."""
+    query = (
+        select(ledger.c.outcome, func.count().label("total"))
+        .where(ledger.c.connection == connection, ledger.c.direction == direction)
+        .group_by(ledger.c.outcome)
+    )
+    async with db.read() as tx:
+        return {row.outcome: row.total for row in await tx.execute(query)}
+
+
+async def sealed(db: Database, row: str) -> tuple[bytes | None, bytes | None]:
+    """A row's sealed source snapshot and sealed detail of its last reason."""
+    async with db.read() as tx:
+        found = (await tx.execute(select(ledger.c.snapshot, ledger.c.detail).where(ledger.c.id == row))).one_or_none()
+    return (found.snapshot, found.detail) if found else (None, None)
+
+
+async def save(db: Database, tx: AsyncConnection, rows: Sequence[LedgerRow], now: datetime) -> list[LedgerRow]:
+    """Insert or replace rows as planned; somebody else's newer version of any of them ends the run."""
+    if not rows:
+        return []
+    await _compare(tx, rows)
+    saved = [replace(row, version=row.version + 1) for row in rows]
+    statement = db.insert(ledger)
+    new = statement.excluded
+    kept = {"snapshot": func.coalesce(new.snapshot, ledger.c.snapshot), "detail": new.detail}
+    plain = {c.name: getattr(new, c.name) for c in ledger.c if c.name not in ("id", "created_at", *kept)}
+    upsert = statement.on_conflict_do_update(index_elements=["id"], set_=plain | kept)
+    await tx.execute(upsert, [_columns(row, now) for row in saved])
+    effects = db.insert(effect)
+    changed = {c.name: getattr(effects.excluded, c.name) for c in effect.c if c.name not in ("ledger_id", "ordinal")}
+    await tx.execute(
+        effects.on_conflict_do_update(index_elements=["ledger_id", "ordinal"], set_=changed),
+        [_effect_columns(row.id, one, now) for row in saved for one in row.effects],
+    )
+    return saved
+
+
+async def touch(tx: AsyncConnection, rows: Iterable[LedgerRow], *, run: str, page: str, due_at: datetime) -> None:
+    """Note that standing rows were looked at in this run; nothing else about them changed."""
+    ids = [row.id for row in rows]
+    for start in range(0, len(ids), _CHUNK):
+        which = ledger.c.id.in_(ids[start : start + _CHUNK])
+        await tx.execute(update(ledger).where(which).values(last_run=run, last_page=page, due_at=due_at))
+
+
+async def _compare(tx: AsyncConnection, rows: Sequence[LedgerRow]) -> None:
+    expected = {row.id: row.version for row in rows}
+    ids = sorted(expected)
+    stored: dict[str, int] = {}
+    for start in range(0, len(ids), _CHUNK):
+        query = select(ledger.c.id, ledger.c.version).where(ledger.c.id.in_(ids[start : start + _CHUNK]))
+        stored |= {row.id: row.version for row in await tx.execute(query.with_for_update())}
+    for row in rows:
+        if stored.get(row.id, 0) != row.version:
+            raise LeaseLostError(
+                "another run changed this record meanwhile", operation="save", external_id=row.external_id
+            )
+
+
+async def _read(tx: AsyncConnection, condition: Any, *, limit: int | None = None) -> dict[str, LedgerRow]:
+    columns = [column for column in ledger.c if column.name not in ("snapshot", "detail")]
+    query = select(*columns).where(condition).order_by(ledger.c.id)
+    found = (await tx.execute(query.limit(limit) if limit else query)).all()
+    effects: dict[str, list[EffectRow]] = {}
+    ids = [row.id for row in found]
+    for start in range(0, len(ids), _CHUNK):
+        wanted = effect.c.ledger_id.in_(ids[start : start + _CHUNK])
+        for one in await tx.execute(select(effect).where(wanted).order_by(effect.c.ledger_id, effect.c.ordinal)):
+            effects.setdefault(one.ledger_id, []).append(_effect(one))
+    return {row.id: _row(row, tuple(effects[row.id])) for row in found}
+
+
+def _effect(row: Row[Any]) -> EffectRow:
+    values = dict(row._mapping)
+    for name in ("ledger_id", "updated_at"):
+        del values[name]
+    return EffectRow(**(values | {"notes": tuple(values["notes"])}))
+
+
+def _row(row: Row[Any], effects: tuple[EffectRow, ...]) -> LedgerRow:
+    values = dict(row._mapping)
+    for name in ("created_at", "updated_at"):
+        del values[name]
+    values["reasons"] = tuple(Reason(one["code"], one["params"]) for one in values["reasons"])
+    values["outcome"] = Outcome(values["outcome"])
+    return LedgerRow(**values, effects=effects)
+
+
+def _columns(row: LedgerRow, now: datetime) -> Mapping[str, Any]:
+    values = {name: getattr(row, name) for name in LedgerRow.__slots__ if name != "effects"}
+    values["reasons"] = [{"code": one.code, "params": dict(one.params)} for one in row.reasons]
+    values["outcome"] = row.outcome.value
+    return values | {"created_at": now, "updated_at": now}
+
+
+def _effect_columns(row: str, one: EffectRow, now: datetime) -> Mapping[str, Any]:
+    values = {name: getattr(one, name) for name in EffectRow.__slots__}
+    return values | {"ledger_id": row, "notes": list(one.notes), "updated_at": now}

@@ -1,0 +1,152 @@
+"""Asking: before a document is created the target is asked whether it is there already.
+
+Only what carries our token is ours and adopted; the same supplier, number and type without it is a possible
+duplicate for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ml_connector.domain.keys import ExternalId, fingerprint, source_version
+from ml_connector.domain.outcomes import Outcome
+from ml_connector.domain.reasons import Reason, reason
+from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Order
+from ml_connector.store import reservations
+from ml_connector.store.ledger import DONE, LedgerRow
+from ml_connector.sync.run import SyncRun, event
+from ml_connector.sync.seams import Effect, Facts, Route
+from ml_connector.sync.work import Work
+
+
+@dataclass(slots=True)
+class Asked:
+    """Where the records went that were ready to be written."""
+
+    left: list[Outcome] = field(default_factory=list)
+    fresh: list[Work[Any]] = field(default_factory=list)
+    unfinished: list[Work[Any]] = field(default_factory=list)
+
+
+def document(run: SyncRun, effect: Effect[Any], work: Work[Any]) -> Mapping[str, Any]:
+    """The document of one effect, mapped from the record as it is now."""
+    row = work.known
+    facts = Facts(work.record, work.decision, row.external_id, row.token, row.target_id or "", run.today)
+    return effect.document(facts)
+
+
+def order(effect: Effect[Any], row: LedgerRow, payload: Mapping[str, Any], *, key: str = "") -> Order:
+    """What a target gets to see of a row."""
+    return Order(
+        external_id=row.external_id,
+        token=row.token,
+        key=key,
+        effect=effect.name,
+        operation=effect.operation,
+        payload=payload,
+        target_id=ExternalId.parse(row.external_id).key if effect.about == "source" else row.target_id or "",
+        lane=effect.turn(payload).lane,
+    )
+
+
+async def ask(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> Asked:
+    """Look for the documents that are about to be created; saves what is found, in one transaction."""
+    asked = Asked()
+    creating = [work for work in works if not work.known.posted]
+    asked.fresh += [work for work in works if work.known.posted]
+    if not creating:
+        return asked
+    first = route.effects[0]
+    orders = {work.known.external_id: order(first, work.known, document(run, first, work)) for work in creating}
+    findings = await first.target.find(list(orders.values()))
+    known: list[tuple[Work[Any], Finding]] = []
+    for work in creating:
+        finding = findings.get(work.known.external_id, Absent())
+        if isinstance(finding, Absent):
+            asked.fresh.append(work)
+        else:
+            known.append((work, finding))
+    if known:
+        await _save(run, route, known, asked)
+    return asked
+
+
+async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Finding]], asked: Asked) -> None:
+    async with run.transaction() as tx:
+        rows, events = [], []
+        for work, finding in known:
+            if isinstance(finding, Found) and not finding.differs:
+                row = _adopted(run, route, work, finding)
+                await reservations.reserve(tx, reserved(run, row, work, permanent=True))
+                events.append(event("adopted", row, target=finding.target_id))
+            else:
+                row = _exception(run, route, work, conflict(finding))
+                events.append(event("rejected", row))
+            rows.append(row)
+        saved = await run.save(tx, rows, events)
+    for (work, _), row in zip(known, saved, strict=True):
+        work.row = row
+        if row.posted and not row.complete:
+            asked.unfinished.append(work)
+        else:
+            asked.left.append(row.outcome)
+
+
+def conflict(finding: Finding) -> Reason:
+    """Why a finding needs a person."""
+    if isinstance(finding, Foreign):
+        return reason("possible_duplicate", target=finding.target_id)
+    if isinstance(finding, Found):
+        return reason("token_conflict", target=finding.target_id, fields=", ".join(finding.differs))
+    return reason("ambiguous", count=len(getattr(finding, "target_ids", ())))
+
+
+def _exception(run: SyncRun, route: Route[Any], work: Work[Any], why: Reason) -> LedgerRow:
+    row = run.judged(work.known, Outcome.REJECTED, (why,))
+    return replace(row, source_version=source_version(work.record, route.reads), snapshot=None)
+
+
+def _adopted(run: SyncRun, route: Route[Any], work: Work[Any], found: Found) -> LedgerRow:
+    first = route.effects[0]
+    version = source_version(work.record, route.reads)
+    row = work.known
+    done = replace(row.effects[0], state=DONE, target_id=found.target_id, revision=max(row.revision, 1))
+    row = replace(
+        row.with_effect(done),
+        target_id=found.target_id,
+        source_version=version,
+        written_version=version,
+        revision=max(row.revision, 1),
+        fingerprint=fingerprint(document(run, first, work), leave_out=first.clock_fields),
+    )
+    return run.judged(row, Outcome.CREATED if row.complete else Outcome.IN_DOUBT)
+
+
+def reserved(run: SyncRun, row: LedgerRow, work: Work[Any], *, permanent: bool) -> list[dict[str, Any]]:
+    """The reservation rows of a record's claims, each with the receivers it was allotted."""
+    decision = work.decision
+    if decision is None:
+        return []
+    rows = []
+    for claim in decision.claims:
+        sign = -1 if claim.quantity < 0 else 1
+        receivers: dict[str, str] = {}
+        for part in decision.allotments:
+            if (part.po_number, part.po_line) == (claim.po_number, claim.po_line) and part.receiver:
+                before = type(part.quantity)(receivers.get(part.receiver, "0"))
+                receivers[part.receiver] = str(before + sign * part.quantity)
+        rows.append(
+            {
+                "ledger_id": row.id,
+                "tenant": run.target_tenant,
+                "domain": claim.domain,
+                "po_number": claim.po_number,
+                "po_line": claim.po_line,
+                "quantity": claim.quantity,
+                "receivers": receivers,
+                "permanent": permanent,
+            }
+        )
+    return rows

@@ -1,0 +1,179 @@
+"""Judging: what the ledger knows of a record, and whether its preconditions hold now.
+
+A record leaves here with its outcome (unchanged, held, rejected, skipped), goes on as ready to be written, or goes
+on because earlier writes of it are unfinished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ml_connector.domain.keys import source_version
+from ml_connector.domain.outcomes import Decision, Outcome, Verdict
+from ml_connector.domain.reasons import Reason, reason
+from ml_connector.store import ledger
+from ml_connector.store.audit import AuditEvent
+from ml_connector.store.ledger import DONE, PENDING, REFUSED, LedgerRow
+from ml_connector.sync.run import SyncRun, event
+from ml_connector.sync.seams import Route
+from ml_connector.sync.work import Work, pack
+
+_OUTCOMES = {Verdict.HELD: Outcome.HELD, Verdict.REJECTED: Outcome.REJECTED, Verdict.SKIPPED: Outcome.SKIPPED}
+
+
+@dataclass(slots=True)
+class Judged:
+    """Where the records of a page went."""
+
+    left: list[Outcome] = field(default_factory=list)
+    ready: list[Work[Any]] = field(default_factory=list)
+    unfinished: list[Work[Any]] = field(default_factory=list)
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """Rows to save because something changed, and rows that only stand as they were."""
+
+    changed: list[tuple[LedgerRow, AuditEvent]] = field(default_factory=list)
+    standing: list[LedgerRow] = field(default_factory=list)
+
+
+async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], page: str) -> Judged:
+    """Judge the records of a page against ledger and preconditions; saves what leaves, in one transaction."""
+    rows = await ledger.load(run.store.db, (run.row_id(route, work.key) for work in works))
+    judged, leaving, to_check = Judged(), _Leaving(), []
+    for work in works:
+        work.row = rows.get(run.row_id(route, work.key))
+        step = _classify(run, route, work, page)
+        if step == "drop":
+            judged.dropped += 1
+        elif step == "check":
+            to_check.append(work)
+        elif step == "unfinished":
+            judged.unfinished.append(work)
+        else:
+            judged.left.append(_leave(run, route, work, step, leaving, page))
+    await _check(run, route, to_check, judged, leaving, page)
+    await _save(run, leaving, page)
+    return judged
+
+
+def _classify(run: SyncRun, route: Route[Any], work: Work[Any], page: str) -> str | Decision:
+    """Where a record goes before anybody is asked about it: a step's name, or the decision it leaves with."""
+    row = work.row
+    if row is not None and page and row.last_run == run.id and row.last_page != page:
+        return "drop"
+    if row is not None and row.in_doubt:
+        return "unfinished"
+    if work.record is None:
+        return _unread(work)
+    version = source_version(work.record, route.reads)
+    filtered = route.eligible(work.record)
+    if row is not None and row.posted:
+        return _posted(run, route, work, row, version, filtered)
+    if filtered is not None:
+        return filtered
+    if row is not None and _stands(run, row, version):
+        return Decision(Verdict.REJECTED, row.reasons)
+    return "check"
+
+
+def _unread(work: Work[Any]) -> Decision:
+    if work.problem == "missing":
+        return Decision(Verdict.HELD, (reason("source_not_found"),))
+    return Decision(Verdict.REJECTED, (reason("source_unreadable", path=work.path),))
+
+
+def _stands(run: SyncRun, row: LedgerRow, version: str) -> bool:
+    """A rejected record is planned again only on a new source version or new settings."""
+    unchanged = row.source_version == version and row.settings_version == run.settings_version
+    return row.outcome is Outcome.REJECTED and unchanged
+
+
+def _posted(
+    run: SyncRun, route: Route[Any], work: Work[Any], row: LedgerRow, version: str, filtered: Decision | None
+) -> str | Decision:
+    """A record whose document exists: never a second one, only what is still missing of its later effects."""
+    if filtered is not None:
+        return Decision(Verdict.REJECTED, (reason("reverse", target=row.target_id),))
+    if version != row.written_version:
+        if route.on_change == "update":
+            return "check"
+        return Decision(Verdict.REJECTED, (reason("edited_after_posting", target=row.target_id),))
+    undone = route.undone(work.record)
+    reopened = tuple(
+        replace(one, state=PENDING, blob=None) if one.name in undone and one.state == DONE else one
+        for one in row.effects
+    )
+    if row.complete and reopened == row.effects:
+        return "unchanged"
+    if any(one.state == REFUSED for one in row.effects) and _stands(run, row, version):
+        return Decision(Verdict.REJECTED, row.reasons)
+    work.row = replace(row, effects=reopened)
+    return "unfinished"
+
+
+async def _check(
+    run: SyncRun, route: Route[Any], works: list[Work[Any]], judged: Judged, leaving: _Leaving, page: str
+) -> None:
+    if not works:
+        return
+    records = [work.record for work in works]
+    decisions = route.check.decide(records, await route.check.load(records))
+    for work, decision in zip(works, decisions, strict=True):
+        if decision.ready:
+            work.decision = decision
+            work.row = work.row or run.new_row(route, work)
+            judged.ready.append(work)
+        else:
+            judged.left.append(_leave(run, route, work, decision, leaving, page))
+
+
+def _leave(
+    run: SyncRun, route: Route[Any], work: Work[Any], step: str | Decision, leaving: _Leaving, page: str
+) -> Outcome:
+    """Note the outcome of a record that goes no further; a standing one is only touched."""
+    row = work.row or run.new_row(route, work)
+    if isinstance(step, str):
+        if row.outcome in (Outcome.HELD, Outcome.REJECTED):
+            # Edited after posting and edited back, say: the exception is over.
+            cleared = run.judged(row, Outcome.CREATED, page=page)
+            cleared = replace(cleared, source_version=row.written_version)
+            leaving.changed.append((cleared, event("cleared", cleared)))
+        return Outcome.UNCHANGED
+    outcome, reasons = _outcome(run, route, row, step)
+    version = row.source_version if work.record is None else source_version(work.record, route.reads)
+    standing = (row.outcome, row.reasons, row.source_version) == (outcome, reasons, version)
+    if standing and row.settings_version == run.settings_version and row.version:
+        leaving.standing.append(row)
+        return outcome
+    changed = replace(run.judged(row, outcome, reasons, page), source_version=version)
+    if work.record is not None:
+        changed = replace(changed, label=route.label(work.record), snapshot=_sealed(run, changed, work))
+    leaving.changed.append((changed, event(outcome.value, changed)))
+    return outcome
+
+
+def _outcome(run: SyncRun, route: Route[Any], row: LedgerRow, decision: Decision) -> tuple[Outcome, tuple[Reason, ...]]:
+    """A hold that outlived its limit is rejected, but only now that a check found it still missing."""
+    if decision.verdict is not Verdict.HELD or route.hold_limit is None or row.outcome is not Outcome.HELD:
+        return _OUTCOMES[decision.verdict], decision.reasons
+    if not row.version or run.now - row.since < route.hold_limit:
+        return Outcome.HELD, decision.reasons
+    expired = reason("hold_expired", first=decision.reasons[0].text, days=route.hold_limit.days)
+    return Outcome.REJECTED, (expired, *decision.reasons)
+
+
+def _sealed(run: SyncRun, row: LedgerRow, work: Work[Any]) -> bytes:
+    return run.store.keys.seal(pack([work]), about=row.id, schema=row.route, version=1)
+
+
+async def _save(run: SyncRun, leaving: _Leaving, page: str) -> None:
+    if not leaving.changed and not leaving.standing:
+        return
+    async with run.transaction() as tx:
+        await run.save(tx, [row for row, _ in leaving.changed], [one for _, one in leaving.changed])
+        await ledger.touch(tx, leaving.standing, run=run.id, page=page, due_at=run.now)

@@ -1,0 +1,136 @@
+"""Everything that differs between pairs plugs in here: sources, checks, mappings and targets, joined by routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from ml_connector.domain.outcomes import Decision
+from ml_connector.domain.records import Unreadable
+from ml_connector.domain.writes import Finding, Operation, Order, Sent
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Source(Protocol[R_co]):
+    """One stream of a system; paging, cursors and clock quirks are its secret."""
+
+    @property
+    def stream(self) -> str:
+        """The stream's name, e.g. `coupa.invoices`."""
+        ...
+
+    def pages(self, start: str | None) -> AsyncIterator[tuple[Sequence[R_co], Sequence[Unreadable], str]]:
+        """Records from a cursor on (None: from the start), each batch with the cursor that follows it."""
+        ...
+
+    async def by_key(self, keys: Sequence[str]) -> Mapping[str, R_co | Unreadable]:
+        """The records with these keys as they are now; one that is not found is left out."""
+        ...
+
+
+class Check(Protocol[R_contra]):
+    """A precondition of a write: it loads what it needs once per page, then decides without further calls."""
+
+    async def load(self, records: Sequence[R_contra]) -> Any:
+        """Fetch the context of a page (orders, receipts, reservations) in batches."""
+        ...
+
+    def decide(self, records: Sequence[R_contra], context: Any) -> list[Decision]:
+        """One decision per record, in source order; a record sees what the ones before it would use up."""
+        ...
+
+
+class Target(Protocol):
+    """One document type of a system, called by the write protocol alone."""
+
+    @property
+    def name(self) -> str:
+        """E.g. `qad.supplier_invoice`."""
+        ...
+
+    @property
+    def settle(self) -> timedelta:
+        """How long an effect may take to show: only after it does an absent answer count."""
+        ...
+
+    @property
+    def per_second(self) -> float:
+        """The rate budget; a chunk holds at most what it can send in half a lease."""
+        ...
+
+    async def find(self, orders: Sequence[Order]) -> Mapping[str, Finding]:
+        """What the system shows of each write, by external id; reads only."""
+        ...
+
+    async def send(self, orders: Sequence[Order]) -> Mapping[str, Sent]:
+        """Write each order once; an order that is missing from the answer counts as doubt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facts(Generic[R]):
+    """What a mapping may look at: the record, the check's decision, our names for it and today's date."""
+
+    record: R
+    decision: Decision | None
+    external_id: str
+    token: str
+    target_id: str
+    today: date
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who goes before whom: one document of a lane at a time, and none before those that touch what it waits for."""
+
+    lane: str = ""
+    touches: frozenset[str] = frozenset()
+    waits_for: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect(Generic[R]):
+    """One step of a route: which document goes to which target, about the object there or the record it came from.
+
+    `clock_fields` stay outside the fingerprint.
+    """
+
+    name: str
+    target: Target
+    document: Callable[[Facts[R]], Mapping[str, Any]]
+    operation: Operation = "act"
+    about: Literal["target", "source"] = "target"
+    clock_fields: frozenset[str] = frozenset()
+    turn: Callable[[Mapping[str, Any]], Turn] = lambda _payload: Turn()
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[R]):
+    """One source, its check, one mapping and one target, with the effects that follow; a flow is its routes in order.
+
+    `reads` names the source fields that check and mapping read, `eligible` the source filter, `undone` the effects
+    that the source record itself shows as not done (an exported flag that a person reset).
+    """
+
+    name: str
+    record_type: str
+    target_type: str
+    records: TypeAdapter[R]
+    reads: frozenset[str]
+    source: Source[R]
+    check: Check[R]
+    effects: tuple[Effect[R], ...]
+    key: Callable[[R], str]
+    label: Callable[[R], str]
+    eligible: Callable[[R], Decision | None] = lambda _record: None
+    undone: Callable[[R], frozenset[str]] = lambda _record: frozenset()
+    on_change: Literal["reject", "update"] = "reject"
+    hold_limit: timedelta | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)

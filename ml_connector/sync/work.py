@@ -1,0 +1,129 @@
+"""The records of one page on their way through a run, and how a page is kept between the steps."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Generic, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from ml_connector.domain.outcomes import Decision, Outcome
+from ml_connector.store.ledger import LedgerRow
+
+R = TypeVar("R")
+Stage = Literal["fetched", "checked", "fresh", "written"]
+Problem = Literal["", "missing", "unreadable"]
+
+_DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
+
+
+class Page(BaseModel):
+    """The handle that tasks pass on: where a page lies, never what is in it.
+
+    `counts` are the outcomes of the records that left the page so far, `dropped` those that another page of the run
+    had already, `pending` how many go on to the next step. `epoch` is the lease under which the page was read, so
+    that a later one knows it as old.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    route: str
+    number: int
+    kind: Literal["due", "new"]
+    stage: Stage
+    size: int
+    pending: int = 0
+    cursor: str | None = None
+    last: bool = False
+    epoch: int = 0
+    dropped: int = 0
+    counts: dict[str, int] = {}
+
+    @property
+    def id(self) -> str:
+        """Names the page within its run."""
+        return f"{self.route}/{self.number}"
+
+    def counted(self, outcomes: Iterable[Outcome], *, dropped: int = 0) -> Page:
+        """The handle with the outcomes of records that leave now."""
+        counts = Counter(self.counts) + Counter(outcome.value for outcome in outcomes)
+        return self.model_copy(update={"counts": dict(counts), "dropped": self.dropped + dropped})
+
+    def where(self, stage: Stage) -> tuple[str, str, int, str]:
+        """Where a stage of the page is kept."""
+        return self.run, self.route, self.number, stage
+
+
+@dataclass(slots=True)
+class Work(Generic[R]):
+    """One record in a page: as read, with its ledger row and the check's decision once there are any."""
+
+    key: str
+    record: R | None
+    problem: Problem = ""
+    path: str = ""
+    row: LedgerRow | None = None
+    decision: Decision | None = None
+
+    @property
+    def known(self) -> LedgerRow:
+        """The ledger row, which every record has once it was judged."""
+        if self.row is None:
+            raise RuntimeError(f"record {self.key} was not judged")
+        return self.row
+
+
+def pack(works: Iterable[Work[Any]]) -> bytes:
+    """A page's records as bytes to be sealed; ledger rows are not among them, they are read anew."""
+    return orjson.dumps(
+        [
+            {"key": one.key, "record": one.record, "problem": one.problem, "path": one.path, "decision": one.decision}
+            for one in works
+        ],
+        default=_plain,
+    )
+
+
+def unpack(content: bytes, records: TypeAdapter[R]) -> list[Work[R]]:
+    """The records of a packed page."""
+    return [
+        Work(
+            key=one["key"],
+            record=None if one["record"] is None else records.validate_python(one["record"]),
+            problem=one["problem"],
+            path=one["path"],
+            decision=None if one["decision"] is None else _DECISION.validate_python(one["decision"]),
+        )
+        for one in orjson.loads(content)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"cannot pack a {type(value).__name__}")
+
+
+class PageCache:
+    """Parsed pages of this process, a few at a time; the sealed copy in the store is the fallback."""
+
+    def __init__(self, keep: int = 4) -> None:
+        self._keep = keep
+        self._pages: OrderedDict[tuple[str, str, int, str], list[Work[Any]]] = OrderedDict()
+
+    def put(self, where: tuple[str, str, int, str], works: list[Work[Any]]) -> None:
+        """Remember a page, forgetting the oldest."""
+        self._pages[where] = works
+        while len(self._pages) > self._keep:
+            self._pages.popitem(last=False)
+
+    def take(self, where: tuple[str, str, int, str]) -> list[Work[Any]] | None:
+        """Hand a page out once; its records are about to change."""
+        return self._pages.pop(where, None)

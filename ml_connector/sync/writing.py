@@ -1,0 +1,280 @@
+"""Intend, write, confirm: a chunk of rows goes through its effects, each intended before it is sent.
+
+The confirmation of one effect and the intention of the next share a transaction, so a crash at any point leaves
+either a row that says what was intended, or one that says what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ml_connector.domain.keys import ExternalId, canonical, fingerprint, idempotency_key, source_version
+from ml_connector.domain.money import plain
+from ml_connector.domain.outcomes import Claim, Outcome
+from ml_connector.domain.reasons import reason
+from ml_connector.domain.writes import Done, Doubt, NotSent, Order, Refused, Sent
+from ml_connector.store import reservations
+from ml_connector.store.audit import AuditEvent
+from ml_connector.store.leases import LENGTH_S
+from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, REFUSED, EffectRow, LedgerRow
+from ml_connector.store.reservations import LineUse
+from ml_connector.sync.asking import document, order, reserved
+from ml_connector.sync.run import SyncRun, event
+from ml_connector.sync.seams import Effect, Route
+from ml_connector.sync.work import Work, pack
+
+
+async def write_all(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> list[Outcome]:
+    """Send every effect that is not done yet; each record comes back with its outcome."""
+    slowest = min(effect.target.per_second for effect in route.effects)
+    size = max(1, min(500, int(slowest * LENGTH_S / 2)))
+    outcomes: list[Outcome] = []
+    for start in range(0, len(works), size):
+        await run.lease.keep()
+        outcomes += await _Chunk(run, route, list(works[start : start + size])).go()
+    return outcomes
+
+
+def sealed_about(row: LedgerRow, effect: EffectRow) -> str:
+    """What binds a sealed payload to its place."""
+    return f"{row.id}/{effect.name}"
+
+
+def stored_payload(run: SyncRun, row: LedgerRow, effect: EffectRow) -> dict[str, Any]:
+    """The payload of an effect exactly as it was intended."""
+    if effect.blob is None:
+        return {}
+    payload: dict[str, Any] = orjson.loads(run.store.keys.open(effect.blob, about=sealed_about(row, effect)))
+    return payload
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Rows that go through their effects together; `dirty` and `events` wait for the next transaction."""
+
+    run: SyncRun
+    route: Route[Any]
+    works: list[Work[Any]]
+    alive: set[str] = field(default_factory=set)
+    dirty: dict[str, Work[Any]] = field(default_factory=dict)
+    events: list[AuditEvent] = field(default_factory=list)
+    permanent: set[str] = field(default_factory=set)
+    freed: set[str] = field(default_factory=set)
+
+    async def go(self) -> list[Outcome]:
+        self.alive = {work.known.id for work in self.works}
+        for ordinal, effect in enumerate(self.route.effects):
+            async with self.run.transaction() as tx:
+                orders = await self._intend(tx, ordinal, effect)
+                await self._flush(tx)
+            if orders:
+                sent = await effect.target.send(list(orders.values()))
+                for work in self._at(ordinal, INTENDED):
+                    self._apply(work, effect, sent.get(work.known.external_id, Doubt("no answer for this record")))
+        if self.dirty:
+            async with self.run.transaction() as tx:
+                await self._flush(tx)
+        return [work.known.outcome for work in self.works]
+
+    def _at(self, ordinal: int, state: str) -> list[Work[Any]]:
+        return [
+            work for work in self.works if work.known.id in self.alive and work.known.effects[ordinal].state == state
+        ]
+
+    # ---- intend
+
+    async def _intend(self, tx: AsyncConnection, ordinal: int, effect: Effect[Any]) -> Mapping[str, Order]:
+        todo = self._at(ordinal, PENDING) + self._at(ordinal, REFUSED)
+        if ordinal == 0 and todo:
+            todo = await self._reserve(tx, todo)
+        orders: dict[str, Order] = {}
+        for work in todo:
+            payload = self._plan(work, ordinal, effect)
+            orders[work.known.external_id] = order(effect, work.known, payload, key=work.known.effects[ordinal].key)
+            self._note(work, event("intended", work.known, effect=effect.name, revision=work.known.revision))
+        return orders
+
+    def _plan(self, work: Work[Any], ordinal: int, effect: Effect[Any]) -> Mapping[str, Any]:
+        """Freeze payload and key in the row. A payload that was settled as absent is sent again as it was."""
+        row, before = work.known, work.known.effects[ordinal]
+        payload = document(self.run, effect, work)
+        print_now = fingerprint(payload, leave_out=effect.clock_fields)
+        again = before.blob is not None and before.fingerprint == print_now
+        if again:
+            payload = stored_payload(self.run, row, before)
+        revision = row.revision
+        if ordinal == 0 and row.fingerprint != print_now:
+            revision += 1
+        revision = max(revision, 1)
+        key = before.key if again else self._key(row, revision, effect)
+        changed = replace(
+            before,
+            state=INTENDED,
+            revision=revision,
+            key=key,
+            fingerprint=print_now,
+            blob=self._seal(row, before, payload),
+            epoch=self.run.lease.epoch,
+            doubt_since=None,
+        )
+        row = replace(row.with_effect(changed), revision=revision, attempts=row.attempts + 1)
+        if ordinal == 0:
+            row = self._about_to_write(row, work, print_now)
+        work.row = self.run.judged(row, Outcome.IN_DOUBT, (reason("waits_for_clear_answer", effect=effect.name),))
+        return payload
+
+    def _key(self, row: LedgerRow, revision: int, effect: Effect[Any]) -> str:
+        return idempotency_key(ExternalId.parse(row.external_id), revision, effect.name)
+
+    def _about_to_write(self, row: LedgerRow, work: Work[Any], print_now: str) -> LedgerRow:
+        version = source_version(work.record, self.route.reads)
+        snapshot = self.run.store.keys.seal(pack([work]), about=row.id, schema=row.route, version=1)
+        return replace(
+            row,
+            label=self.route.label(work.record),
+            source_version=version,
+            written_version=version,
+            fingerprint=print_now,
+            snapshot=snapshot,
+        )
+
+    def _seal(self, row: LedgerRow, effect: EffectRow, payload: Mapping[str, Any]) -> bytes:
+        return self.run.store.keys.seal(
+            canonical(payload), about=sealed_about(row, effect), schema=f"{row.route}.{effect.name}", version=1
+        )
+
+    async def _reserve(self, tx: AsyncConnection, todo: list[Work[Any]]) -> list[Work[Any]]:
+        """Take the receipts under a lock; who finds too little left is held, whatever the check saw before."""
+        claims = [claim for work in todo if work.decision for claim in work.decision.claims]
+        if not claims:
+            return todo
+        orders = {claim.po_number for claim in claims}
+        tenant = self.run.target_tenant
+        await reservations.lock_orders(self.run.store.db, tx, tenant, orders)
+        used = await reservations.uses(tx, tenant, orders, leave_out=frozenset(work.known.id for work in todo))
+        room = _Room(dict(used))
+        granted = []
+        for work in todo:
+            own = work.decision.claims if work.decision else ()
+            short = next((claim for claim in own if abs(claim.quantity) > room.left(claim)), None)
+            if short is not None:
+                self._hold(work, short, room.left(short))
+                continue
+            for claim in own:
+                room.take(claim)
+            granted.append(work)
+        # A reservation names its ledger row, so rows that are new have to be there first.
+        rows = [row for work in granted for row in reserved(self.run, work.known, work, permanent=False)]
+        if rows:
+            fresh = [work for work in granted if work.known.version == 0]
+            for work, row in zip(fresh, await self.run.save(tx, [work.known for work in fresh], []), strict=True):
+                work.row = row
+            await reservations.reserve(tx, rows)
+        return granted
+
+    def _hold(self, work: Work[Any], claim: Claim, left: Decimal) -> None:
+        code = "receipt_missing" if claim.quantity >= 0 else "credit_exceeds_posted"
+        numbers = {"billed": plain(abs(claim.quantity)), "available": plain(max(left, Decimal(0)))}
+        why = reason(code, po=claim.po_number, line=claim.po_line, **numbers)
+        version = source_version(work.record, self.route.reads)
+        work.row = replace(self.run.judged(work.known, Outcome.HELD, (why,)), source_version=version)
+        self.alive.discard(work.known.id)
+        self._note(work, event("held", work.known))
+
+    # ---- confirm
+
+    def _apply(self, work: Work[Any], effect: Effect[Any], sent: Sent) -> None:
+        row, one = work.known, next(e for e in work.known.effects if e.name == effect.name)
+        match sent:
+            case Done():
+                self._done(work, row, one, sent)
+            case Refused():
+                self._refused(work, row, one, sent)
+            case NotSent():
+                back = row.with_effect(replace(one, state=PENDING, blob=None))
+                self._stop(work, back, Outcome.HELD, reason("transient", effect=one.name))
+            case Doubt():
+                doubtful = row.with_effect(replace(one, state=IN_DOUBT, doubt_since=self.run.now))
+                why = reason("waits_for_clear_answer", effect=one.name)
+                self._stop(work, doubtful, Outcome.IN_DOUBT, why, detail=sent.why)
+
+    def _done(self, work: Work[Any], row: LedgerRow, one: EffectRow, sent: Done) -> None:
+        finished = replace(one, state=DONE, target_id=sent.target_id, notes=sent.notes, doubt_since=None)
+        row = row.with_effect(finished)
+        if one.ordinal == 0:
+            row = replace(row, target_id=sent.target_id)
+            self.permanent.add(row.id)
+        updating = self.route.effects[one.ordinal].operation == "update"
+        if row.complete:
+            row = self.run.judged(row, Outcome.UPDATED if updating else Outcome.CREATED)
+        if sent.reverse:
+            row = self.run.judged(row, Outcome.REJECTED, (reason("reverse", target=row.target_id),))
+            self.alive.discard(row.id)
+        work.row = row
+        notes = {"notes": list(sent.notes)} if sent.notes else {}
+        self._note(work, event("written", row, effect=one.name, target=sent.target_id, **notes))
+
+    def _refused(self, work: Work[Any], row: LedgerRow, one: EffectRow, sent: Refused) -> None:
+        state = PENDING if one.ordinal == 0 else REFUSED
+        outcome = Outcome.HELD if sent.waits else Outcome.REJECTED
+        if one.ordinal == 0:
+            why = reason("target_refused", effect=one.name, code=sent.code)
+        else:
+            why = reason("effect_refused", effect=one.name, target=row.target_id, code=sent.code)
+        back = row.with_effect(replace(one, state=state, blob=None))
+        self._stop(work, back, outcome, why, detail=sent.detail)
+
+    def _stop(self, work: Work[Any], row: LedgerRow, outcome: Outcome, why: Any, *, detail: str = "") -> None:
+        """The record goes no further in this run."""
+        row = self.run.judged(row, outcome, (why,))
+        if detail:
+            row = replace(
+                row, detail=self.run.store.keys.seal(detail.encode(), about=row.id, schema="detail", version=1)
+            )
+        if not row.posted and outcome is not Outcome.IN_DOUBT:
+            self.freed.add(row.id)
+        work.row = row
+        self.alive.discard(row.id)
+        self._note(work, event(outcome.value, row, **({"detail": {"text": detail}} if detail else {})))
+
+    # ---- keep
+
+    def _note(self, work: Work[Any], one: AuditEvent) -> None:
+        self.dirty[work.known.id] = work
+        self.events.append(one)
+
+    async def _flush(self, tx: AsyncConnection) -> None:
+        works = list(self.dirty.values())
+        saved = await self.run.save(tx, [work.known for work in works], self.events)
+        for work, row in zip(works, saved, strict=True):
+            work.row = row
+        await reservations.make_permanent(tx, self.permanent)
+        await reservations.release(tx, self.freed)
+        for waiting in (self.dirty, self.permanent, self.freed):
+            waiting.clear()
+        self.events = []
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is left of PO lines while the claims of a chunk are granted one after another."""
+
+    used: dict[tuple[str, int], LineUse]
+
+    def left(self, claim: Claim) -> Decimal:
+        """What an invoice may still take of its receipts, or a credit of what we posted."""
+        use = self.used.get((claim.po_number, claim.po_line), LineUse())
+        return claim.limit - use.total if claim.quantity >= 0 else use.posted
+
+    def take(self, claim: Claim) -> None:
+        """Grant a claim; an invoice that is only intended gives no room to a credit."""
+        key = (claim.po_number, claim.po_line)
+        use = self.used.get(key, LineUse())
+        posted = use.posted + min(claim.quantity, Decimal(0))
+        self.used[key] = replace(use, total=use.total + claim.quantity, posted=posted)

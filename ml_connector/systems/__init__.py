@@ -1,0 +1,1 @@
+"""One folder per business system, each with the same files."""

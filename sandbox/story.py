@@ -1,0 +1,139 @@
+"""The story that the demo plays and the tests replay: seven approved invoices and what QAD knows about their orders.
+
+INV-1001 plain · INV-1002 several lines over two orders with tax and freight · INV-1003 in yen · CN-1004 a credit
+note · INV-1005 without a receipt · INV-1006 whose order is not in QAD · INV-1007 whose lines do not add up.
+INV-1008 is the later second invoice over the receipt that INV-1005 waits for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+SUPPLIERS = {"SUP00001": "Acme Metals", "SUP00003": "Cedar Falls Packaging", "SUP00007": "Grandview Chemicals"}
+
+
+def qad() -> Json:
+    """Orders and receipts, to be seeded over the base masters."""
+    orders = [
+        _order("PO100001", "SUP00001", "USD", [("ITEM0001", 50, 12)]),
+        _order("PO100002", "SUP00003", "USD", [("ITEM0003", 200, 1.25), ("ITEM0005", 40, 4.5)]),
+        _order("PO100003", "SUP00003", "USD", [("ITEM0004", 10, 30)]),
+        _order("PO100004", "SUP00007", "JPY", [("ITEM0004", 30, 1500)]),
+        _order("PO100005", "SUP00001", "USD", [("ITEM0002", 100, 8)]),
+        _order("PO100006", "SUP00001", "USD", [("ITEM0002", 20, 8)]),
+    ]
+    receipts = [
+        _receipt("PO100001", 1, "RC000001", 50, "SUP00001", "2026-02-03"),
+        _receipt("PO100002", 1, "RC000003", 200, "SUP00003", "2026-02-03"),
+        _receipt("PO100002", 2, "RC000004", 25, "SUP00003", "2026-02-03"),
+        _receipt("PO100002", 2, "RC000005", 15, "SUP00003", "2026-02-05"),
+        _receipt("PO100003", 1, "RC000006", 10, "SUP00003", "2026-02-04"),
+        _receipt("PO100004", 1, "RC000007", 30, "SUP00007", "2026-02-05"),
+        _receipt("PO100006", 1, "RC000008", 20, "SUP00001", "2026-02-05"),
+    ]
+    return {"purchaseOrders": orders, "receipts": receipts}
+
+
+def coupa() -> Json:
+    """The seven invoices, approved and not exported, in the order of the story."""
+    invoices = [
+        _invoice(4001, "INV-1001", "SUP00001", [_line("PO100001", 1, "50", "12.00", "600.00")], "600.00"),
+        _invoice(
+            4002,
+            "INV-1002",
+            "SUP00003",
+            [
+                _line("PO100002", 1, "200", "1.25", "250.00", tax="20.00"),
+                _line("PO100002", 2, "40", "4.50", "180.00", tax="14.40"),
+                _line("PO100003", 1, "10", "30.00", "300.00", tax="24.00"),
+            ],
+            "813.40",
+            shipping="25.00",
+        ),
+        _invoice(4003, "INV-1003", "SUP00007", [_line("PO100004", 1, "30", "1500", "45000")], "45000", currency="JPY"),
+        _invoice(
+            4004,
+            "CN-1004",
+            "SUP00001",
+            [_line("PO100001", 1, "-5", "12.00", "-60.00")],
+            "-60.00",
+            kind="Credit Note",
+        ),
+        _invoice(4005, "INV-1005", "SUP00001", [_line("PO100005", 1, "40", "8.00", "320.00")], "320.00"),
+        _invoice(4006, "INV-1006", "SUP00003", [_line("PO109999", 1, "4", "9.00", "36.00")], "36.00"),
+        _invoice(4007, "INV-1007", "SUP00001", [_line("PO100006", 1, "20", "8.00", "160.00")], "175.00"),
+    ]
+    suppliers = [{"number": number, "name": name} for number, name in SUPPLIERS.items()]
+    return {"suppliers": suppliers, "invoices": invoices}
+
+
+def second_invoice() -> Json:
+    """An invoice over goods that INV-1005 has been matched with already."""
+    return _invoice(4008, "INV-1008", "SUP00001", [_line("PO100005", 1, "40", "8.00", "320.00")], "320.00")
+
+
+def _order(number: str, supplier: str, currency: str, lines: list[tuple[str, int, float]]) -> Json:
+    return {
+        "purchaseOrderNumber": number,
+        "supplierCode": supplier,
+        "currencyCode": currency,
+        "lines": [
+            {"purchaseOrderLine": n, "itemCode": item, "quantityOrdered": quantity, "purchaseCost": price}
+            for n, (item, quantity, price) in enumerate(lines, start=1)
+        ],
+    }
+
+
+def _receipt(order: str, line: int, receiver: str, quantity: int, supplier: str, day: str) -> Json:
+    return {
+        "purchaseOrderNumber": order,
+        "purchaseOrderLine": line,
+        "receiverNumber": receiver,
+        "quantityReceived": quantity,
+        "supplierCode": supplier,
+        "receiptDate": day,
+    }
+
+
+def _invoice(
+    key: int,
+    number: str,
+    supplier: str,
+    lines: list[Json],
+    total: str,
+    *,
+    currency: str = "USD",
+    kind: str = "Invoice",
+    shipping: str = "0.00",
+) -> Json:
+    return {
+        "id": key,
+        "invoice-number": number,
+        "invoice-date": "2026-02-09T00:00:00-08:00",
+        "document-type": kind,
+        "status": "approved",
+        "exported": False,
+        "currency": {"code": currency},
+        "supplier": {"number": supplier, "name": SUPPLIERS[supplier]},
+        "line-level-taxation": True,
+        "shipping-amount": shipping,
+        "total-with-taxes": total,
+        "gross-total": total,
+        "payment-channel": "ERP",
+        "invoice-lines": [{"line-num": n, "currency": {"code": currency}, **line} for n, line in enumerate(lines, 1)],
+    }
+
+
+def _line(order: str, number: int, quantity: str, price: str, total: str, *, tax: str = "0.00") -> Json:
+    return {
+        "type": "InvoiceQuantityLine",
+        "description": f"Goods of {order} line {number}",
+        "po-number": order,
+        "order-line-num": str(number),
+        "quantity": quantity,
+        "price": price,
+        "total": total,
+        "tax-amount": tax,
+    }

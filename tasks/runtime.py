@@ -1,0 +1,108 @@
+"""Where a flow run keeps what tasks must not be handed: clients, store, lease. Tasks name it and find it here."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.client.schemas.objects import State
+from prefect.context import get_run_context
+from prefect.logging import get_run_logger
+from prefect.states import Completed
+
+from ml_connector.domain.outcomes import Outcome
+from ml_connector.errors import BusyError, ConfigurationError
+from ml_connector.installation import Installation
+from ml_connector.pairs.registry import direction as find_direction
+from ml_connector.sync.steps import EngineSteps
+from ml_connector.sync.work import Page
+
+_NAMES = {Outcome.IN_DOUBT: "In doubt", Outcome.HELD: "Held", Outcome.REJECTED: "Rejected"}
+_active: dict[tuple[str, str], ActiveRun] = {}
+
+
+@dataclass(slots=True)
+class ActiveRun:
+    """A direction's run in this process. `busy` means that another run works, so this one does nothing."""
+
+    connection: str
+    direction: str
+    steps: EngineSteps | None = None
+    session: Any = None
+    busy: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def count(self, pages: list[Page]) -> None:
+        """Add the outcomes of finished pages."""
+        for page in pages:
+            self.counts.update(page.counts)
+
+    @property
+    def state(self) -> State[Any]:
+        """The final state that the analyst sees: its name says what needs attention, its message the counts."""
+        if self.busy:
+            return Completed(name="Busy", message=self.busy)
+        total = sum(self.counts.values())
+        told = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items()))
+        name = next((name for outcome, name in _NAMES.items() if self.counts[outcome.value]), "Completed")
+        return Completed(name=name, message=f"{total} read: {told}" if total else "nothing to do")
+
+
+def active(connection: str, direction: str) -> EngineSteps:
+    """The steps of the run that a task belongs to."""
+    run = _active[connection, direction]
+    if run.steps is None:
+        raise RuntimeError(f"{direction} of {connection} is not running in this process")
+    return run.steps
+
+
+def session_of(connection: str, direction: str) -> Any:
+    """The open session of the run that a task belongs to."""
+    return _active[connection, direction].session
+
+
+@asynccontextmanager
+async def sync_run(direction: str, connection: str) -> AsyncIterator[ActiveRun]:
+    """Open everything a direction needs for one flow run, under its lease, and close it again."""
+    _refuse_ephemeral_server()
+    run = ActiveRun(connection, direction)
+    run_id = str(get_run_context().flow_run.id)  # type: ignore[union-attr]
+    plan = find_direction(direction)
+    async with Installation.open() as installation:
+        row = await installation.connections.get(connection)
+        logins = [(await load_block(name)).login() for name in (row.source_block, row.target_block)]
+        try:
+            async with plan.open(installation, row, logins, run_id=run_id) as session:
+                run.session, run.steps = session, session.steps
+                _active[connection, direction] = run
+                yield run
+                await session.finish(run.counts)
+        except BusyError as busy:
+            run.busy = busy.message
+            get_run_logger().info(busy.message)
+            yield run
+        finally:
+            _active.pop((connection, direction), None)
+
+
+async def load_block(name: str) -> Any:
+    """A credentials block by its document name (`coupa-credentials/acme`), with a clear error when there is none."""
+    try:
+        return await Block.aload(name)
+    except ValueError as error:
+        remedy = "create it in the Prefect UI under Blocks, or with `ml-connector connect`"
+        raise ConfigurationError(f"block {name} cannot be loaded; {remedy}") from error
+
+
+def _refuse_ephemeral_server() -> None:
+    # A temporary server exits before it has recorded what happened, and the run history is part of the product.
+    if not os.environ.get("PREFECT_API_URL"):
+        from prefect.settings import PREFECT_API_URL
+
+        if not PREFECT_API_URL.value():
+            raise ConfigurationError("PREFECT_API_URL is not set: start a Prefect server and point to it")

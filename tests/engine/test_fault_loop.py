@@ -1,0 +1,106 @@
+"""Crash at every call and every commit: whatever fails at whatever point, the rerun ends where a clean run ends.
+
+A flow joins by one line in `FLOWS`: how its world is made, which direction it runs, and what counts as its effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from ml_connector.store.schema import reservation
+from tests.engine import coupa_qad
+from tests.engine.faults import CALL_FAULTS, COMMIT_FAULTS, Faults
+from tests.engine.world import Json, World
+
+SETTLED_S = 16 * 60
+MOST_RERUNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One direction under test."""
+
+    direction: str
+    connection: str
+    make: Callable[..., Awaitable[World]]
+    effects: Callable[[World], Awaitable[Json]]
+
+
+async def _coupa_to_qad_effects(world: World) -> Json:
+    qad, coupa = await world.truth("qad"), await world.truth("coupa")
+    return {
+        "invoices": qad["invoices_by_reference"],
+        "once": sorted(qad["invoices_by_token"].values()),
+        "matched": qad["matched"],
+        "exported": coupa["exported"],
+        "history": sorted(coupa["history"].values()),
+        "custom_fields": sorted(coupa["custom_fields"]),
+    }
+
+
+FLOWS = [Flow("coupa_to_qad", coupa_qad.NAME, coupa_qad.told, _coupa_to_qad_effects)]
+
+
+async def _state(world: World, flow: Flow) -> Json:
+    """What must be equal after any fault: the other systems' truth and what the ledger says of it."""
+    rows = await world.standing(flow.connection)
+    ledger = {
+        label: (row.outcome.value, [one.code for one in row.reasons], [one.state for one in row.effects])
+        for label, row in rows.items()
+    }
+    return {"effects": await flow.effects(world), "ledger": ledger, "reserved": await _reserved(world)}
+
+
+async def _reserved(world: World) -> list[tuple[Any, ...]]:
+    columns = (reservation.c.po_number, reservation.c.po_line, reservation.c.quantity, reservation.c.permanent)
+    async with world.installation() as one, one.store.db.read() as tx:
+        return sorted(tuple(map(str, row)) for row in await tx.execute(select(*columns)))
+
+
+async def _clean(folder: Path, template: Path, flow: Flow) -> tuple[Json, Faults]:
+    world = await flow.make(folder, template)
+    assert await world.try_run(flow.direction, flow.connection) == ""
+    return await _state(world, flow), world.faults
+
+
+async def _struck(folder: Path, template: Path, flow: Flow, fault: tuple[str, int], expected: Json) -> str:
+    """A run with one fault, then reruns with time in between; what still differs from the clean run, if anything."""
+    world = await flow.make(folder, template)
+    world.faults.kind, world.faults.at = fault
+    await world.try_run(flow.direction, flow.connection)
+    assert world.faults.struck, f"{fault} was never reached"
+    for reruns in range(1, MOST_RERUNS + 1):
+        world.restart()
+        await world.pass_time(SETTLED_S)
+        ended = await world.try_run(flow.direction, flow.connection)
+        assert ended == "", f"rerun {reruns} ended with {ended}"
+        found = await _state(world, flow)
+        if found == expected:
+            return ""
+    return "; ".join(f"{part} {found[part]}" for part in expected if found[part] != expected[part])
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.direction)
+async def test_any_fault_at_any_point_ends_like_a_clean_run(
+    flow: Flow, tmp_path: Path, sqlite_template: Path, record_property: Callable[[str, object], None]
+) -> None:
+    expected, clean = await _clean(tmp_path / "clean", sqlite_template, flow)
+    points = [(kind, n) for kind in CALL_FAULTS for n in range(1, clean.calls + 1)]
+    points += [(kind, n) for kind in COMMIT_FAULTS for n in range(1, clean.commits + 1)]
+    wrong = []
+    for kind, number in points:
+        try:
+            differs = await _struck(tmp_path / f"{kind}{number}", sqlite_template, flow, (kind, number), expected)
+        except AssertionError as error:
+            differs = str(error)
+        wrong += [f"{kind} at {number}: {differs}"] if differs else []
+    record_property(
+        "fault points", f"{flow.direction}: {len(points)} over {clean.calls} calls, {clean.commits} commits"
+    )
+    assert not wrong, "\n".join(wrong)
