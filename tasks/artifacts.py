@@ -42,7 +42,9 @@ async def show_outcomes(run: ActiveRun) -> None:
 
 
 def _caption(run: ActiveRun, shown: int) -> str:
-    return f"{sum(run.counts.values())} records read, {shown} shown. Records that stand unchanged are not listed."
+    told = f"{sum(run.counts.values())} records read, {shown} shown. Records that stand unchanged are not listed."
+    ignored = sum(run.session.ignored().values())
+    return f"{told} {ignored} unknown fields in the answers were ignored." if ignored else told
 
 
 def _line(row: LedgerRow, links: Any) -> dict[str, str]:

@@ -9,7 +9,6 @@ from ml_connector.domain.money import ZERO, exponent, plain, rounded
 from ml_connector.domain.reasons import Reason, reason
 from ml_connector.domain.records import DocumentKind, InvoiceLine, SupplierInvoice
 
-
 _LIMIT = Decimal("1E15")
 
 

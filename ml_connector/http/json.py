@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -11,15 +12,29 @@ import orjson
 
 from ml_connector.errors import ContractError
 
+_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+
 
 def loads(content: bytes, *, system: str = "", operation: str = "") -> Any:
     """Parse an answer; ContractError when it is not JSON, with a plain word when it is an HTML page or empty."""
     try:
-        return json.loads(content, parse_float=Decimal, parse_constant=_refuse_constant)
+        found = json.loads(content, parse_float=Decimal, parse_constant=_refuse_constant)
+        # Half of a surrogate pair is valid JSON but no text that could be stored or sent on.
+        return _whole_text(found) if _HALF_PAIR.search(content) else found
     except (ValueError, RecursionError) as error:
         raise ContractError(f"the answer is {_described(content)}, not JSON", system=system, operation=operation) from (
             None if isinstance(error, json.JSONDecodeError) else error
         )
+
+
+def _whole_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_text(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole_text(name): _whole_text(item) for name, item in value.items()}
+    return value
 
 
 def _refuse_constant(name: str) -> Any:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from ml_connector.errors import ConfigurationError
+from ml_connector.errors import ConfigurationError, TransientError
 from ml_connector.http.models import first_problem
 from ml_connector.installation import Installation
-from ml_connector.store import runs
+from ml_connector.store import pages, runs
+from ml_connector.store.checkpoints import read_checkpoints, write_checkpoint
 from ml_connector.store.leases import Lease
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.store.tenants import ConnectionRow
+from ml_connector.sync.run import Store
 from ml_connector.sync.steps import EngineSteps
 
+PAGES_KEPT = timedelta(days=14)
+CHECKPOINT_EVERY = timedelta(hours=1)
 Transports = Mapping[str, httpx.AsyncBaseTransport]
 
 
@@ -42,12 +49,27 @@ class Session:
     steps: EngineSteps
     links: Links
     prove: Callable[[], Any]
-    notes: Callable[[], Mapping[str, int]] = field(default=dict)
+    checkpoints: Path
+    ignored: Callable[[], Mapping[str, int]]
 
     async def finish(self, counts: Mapping[str, int]) -> None:
-        """Record how the run ended."""
+        """Record how the run ended, sign the audit trail now and then, and sweep pages that nobody retries any more."""
         run = self.steps.run
         await runs.finish(run.store.db, run.id, counts=dict(counts), now=run.now)
+        await checkpoint_when_due(run.store, self.checkpoints)
+        async with run.store.db.write() as tx:
+            await pages.sweep(tx, run.now - PAGES_KEPT)
+
+
+async def checkpoint_when_due(store: Store, folder: Path) -> None:
+    """A signed checkpoint at most once an hour; two processes that meet here need only one between them."""
+    older, _problems = await asyncio.to_thread(read_checkpoints, store.keys, folder)
+    if older and store.clock.now() - older[-1].at < CHECKPOINT_EVERY:
+        return
+    try:
+        await write_checkpoint(store.db, store.keys, folder, store.clock)
+    except TransientError:
+        return
 
 
 Opener = Callable[..., AbstractAsyncContextManager[Session]]

@@ -217,7 +217,9 @@ class _Chunk:
             row = self.run.judged(row, Outcome.REJECTED, (reason("reverse", target=row.target_id),))
             self.alive.discard(row.id)
         work.row = row
-        notes = {"notes": list(sent.notes)} if sent.notes else {}
+        notes: dict[str, Any] = {"notes": list(sent.notes)} if sent.notes else {}
+        if sent.data:
+            notes["detail"] = dict(sent.data)
         self._note(work, event("written", row, effect=one.name, target=sent.target_id, **notes))
 
     def _refused(self, work: Work[Any], row: LedgerRow, one: EffectRow, sent: Refused) -> None:

@@ -83,7 +83,7 @@ async def test_a_deaf_child_and_all_it_started_are_ended(tmp_path: Path) -> None
     script = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {WAITS!r}]).pid, flush=True)\n"
     child = await started(script + DEAF, tmp_path)
     grandchild = int(child.log.read_text().split()[0])
-    await child.stop(grace=0.3)
+    await asyncio.wait_for(child.stop(grace=0.3), PATIENCE)
     assert child.exit_code == -signal.SIGKILL
     assert await gone(grandchild)
 

@@ -239,7 +239,8 @@ class Qad:
             for record in self.records[name]
             if all(str(record[key]) == value for key, value in keys.items() if key in record)
         ]
-        return httpx.Response(200, json={"data": {self.tenant.resources[name].collection: found[:1]}})
+        answer = {"data": {self.tenant.resources[name].collection: found[:1]}}
+        return httpx.Response(200, content=json.dumps(answer, default=str))
 
     def _write(self, name: str, request: httpx.Request) -> httpx.Response:
         self.raw_posts.append(request.content)

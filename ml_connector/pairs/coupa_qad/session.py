@@ -89,6 +89,8 @@ async def _coupa_to_qad(
             steps=EngineSteps(run, run.now),
             links=_Links(coupa.http.base_url, qad.client.http.base_url),
             prove=lambda: _prove(coupa, qad),
+            checkpoints=installation.settings.checkpoints,
+            ignored=lambda: coupa.http.ignored_fields + qad.client.http.ignored_fields,
         )
 
 

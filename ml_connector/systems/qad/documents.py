@@ -39,6 +39,7 @@ class InvoiceSeen:
     status: str
     hold_amount: Decimal
     open: bool
+    invoice_date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def seen(row: InvoiceRow, settings: InvoiceSettings) -> InvoiceSeen:
         status=row.status,
         hold_amount=row.hold_amount,
         open=row.open,
+        invoice_date=row.invoice_date.partition("T")[0],
     )
 
 

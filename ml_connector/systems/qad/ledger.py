@@ -27,7 +27,7 @@ from ml_connector.systems.qad.lookups import among, side_by_side
 from ml_connector.systems.qad.models import InvoiceRow, PostedRow, read_matches, read_row
 from ml_connector.systems.qad.reader import Reader, Row
 
-_SEEN = ("supplier", "reference", "type", "amount", "token")
+_SEEN = ("supplier", "reference", "type", "amount", "token", "invoice_date")
 _LOOKBACK = timedelta(days=1)
 _MOST_REMEMBERED = 20_000
 

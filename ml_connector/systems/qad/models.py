@@ -96,6 +96,7 @@ class InvoiceRow(_Row):
     type: Text
     amount: Exact
     token: Text
+    invoice_date: Text = ""
     currency: Text = ""
     status: Text = ""
     hold_amount: Number = Decimal(0)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
+from ml_connector.domain.keys import TENANT_CODE_LENGTH, TOKEN_LENGTH
 from ml_connector.domain.money import plain
 from ml_connector.domain.writes import (
     Absent,
@@ -123,12 +124,23 @@ def judged(order: Order, natural: Sequence[InvoiceSeen], by_token: Sequence[Invo
         return Several(tuple(sorted(ours)))
     for one in ours.values():
         return Found(one.key, differences(order.payload, one), _data(one))
-    alike = {one: differences(order.payload, one) for one in natural}
+    alike = {one: differences(order.payload, one) for one in natural if not _another_of_ours(order, one)}
     duplicates = [one for one, fields in alike.items() if not {"supplier", "reference", "type"} & set(fields)]
     # Of several the one over the same amount is the likelier duplicate.
     for one in sorted(duplicates, key=lambda one: ("amount" in alike[one], one.key)):
         return Foreign(one.key)
     return Absent()
+
+
+def _another_of_ours(order: Order, one: InvoiceSeen) -> bool:
+    """Whether an invoice was written by us for another record that is plainly another document.
+
+    Numbers recur over the years; the same date and amount as well means that one paper was entered twice.
+    """
+    tenant = order.token[:TENANT_CODE_LENGTH]
+    written_by_us = len(one.token) == TOKEN_LENGTH and one.token.startswith(tenant)
+    same_day = one.invoice_date == order.payload.get("invoice_date")
+    return written_by_us and not (same_day and "amount" not in differences(order.payload, one))
 
 
 def _query(order: Order) -> InvoiceQuery:
