@@ -65,8 +65,9 @@ def coupa() -> Json:
         _invoice(4006, "INV-1006", "SUP00003", [_line("PO109999", 1, "4", "9.00", "36.00")], "36.00"),
         _invoice(4007, "INV-1007", "SUP00001", [_line("PO100006", 1, "20", "8.00", "160.00")], "175.00"),
     ]
+    order = {"po-number": "PO109999", "status": "issued", "supplier": {"number": "SUP00003"}}
     suppliers = [{"number": number, "name": name} for number, name in SUPPLIERS.items()]
-    return {"suppliers": suppliers, "invoices": invoices}
+    return {"suppliers": suppliers, "purchase_orders": [order], "invoices": invoices}
 
 
 def second_invoice() -> Json:

@@ -49,21 +49,36 @@ class _Server:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Make a database cluster, start the server, and stop it again."""
-        if os.geteuid() == 0:
-            # PostgreSQL refuses to run as root.
-            nobody = pwd.getpwnam("nobody")
-            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+        if owner := self._unprivileged():
+            os.chown(self.folder, owner["user"], owner["group"])
         binaries = self._binaries()
         data = self.folder / "data"
         self._run(binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
         options = shlex.join([*settings, "-k", str(self.folder)])
         control = (binaries / "pg_ctl", "-w", "-D", data, "-l", self.folder / "log")
-        self._run(*control, "-o", options, "start")
+        with self._keeper(*control, "-m", "immediate", "stop"):
+            self._run(*control, "-o", options, "start")
+            yield
+
+    @contextmanager
+    def _keeper(self, *stop: str | Path) -> Iterator[None]:
+        """Stop the server when we are done, or when this process is no more: the keeper's input ends either way."""
+        words = shlex.join([str(part) for part in stop])
+        script = f"trap '' INT TERM HUP; cat; {words}; rm -rf {shlex.quote(str(self.folder))}"
+        keeper = subprocess.Popen(
+            ["/bin/sh", "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+            **self._unprivileged(),
+        )
         try:
             yield
         finally:
-            self._run(*control, "-m", "immediate", "stop")
+            keeper.communicate(timeout=30)
 
     def _binaries(self) -> Path:
         """The newest binaries, or a copy where `nobody` may not enter the virtual environment (e.g. below /root)."""
@@ -84,11 +99,14 @@ class _Server:
                 path.chmod(0o755)
         return copy / installed.relative_to(site)
 
+    def _unprivileged(self) -> dict[str, Any]:
+        """PostgreSQL refuses to run as root."""
+        if os.geteuid() != 0:
+            return {}
+        nobody = pwd.getpwnam("nobody")
+        return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
     def _run(self, *command: str | Path) -> None:
-        unprivileged: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            unprivileged = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         # Output goes to a file: the server inherits it, and a pipe would never end.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
@@ -98,7 +116,7 @@ class _Server:
                 stderr=output,
                 cwd="/",
                 check=False,
-                **unprivileged,
+                **self._unprivileged(),
             )
             if done.returncode:
                 output.seek(0)

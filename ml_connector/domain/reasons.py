@@ -13,6 +13,7 @@ TEXTS: Mapping[str, str] = {
     "receipt_missing": "no goods receipt posted for PO {po} line {line}: billed {billed}, available {available}",
     "credit_exceeds_posted": "credit on PO {po} line {line} is {billed}, more than the {available} we posted there",
     "po_missing": "PO {po} is not in the target system",
+    "po_missing_here_only": "PO {po} is not in the target system; in the source it is {status}",
     "po_line_missing": "PO {po} has no line {line}",
     "po_cancelled": "PO {po} is cancelled",
     "po_closed": "PO {po} is closed and its receipts do not cover line {line}: billed {billed}, available {available}",

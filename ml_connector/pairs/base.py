@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from ml_connector.errors import ConfigurationError, TransientError
+from ml_connector.errors import BusyError, ConfigurationError, TransientError
 from ml_connector.http.models import first_problem
 from ml_connector.installation import Installation
 from ml_connector.store import pages, runs
@@ -91,7 +91,9 @@ class Direction:
 
 @asynccontextmanager
 async def leased(installation: Installation, row: ConnectionRow, direction: str) -> AsyncIterator[Lease]:
-    """The lease of (connection, direction) for one run; `BusyError` when another run keeps it."""
+    """The lease of (connection, direction) for one run; `BusyError` when another run keeps it or nobody may run."""
+    if row.state != "active":
+        raise BusyError(f"connection {row.name} is {row.state}; nothing is read or written", operation="lease")
     store = installation.store
     lease = Lease(store.db, store.clock, name=f"{row.name}/{direction}", owner=uuid4().hex)
     await lease.acquire()

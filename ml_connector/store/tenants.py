@@ -156,7 +156,9 @@ class Connections:
         version = stored.settings_version + 1
         values = {name: after[name] for name in _MUTABLE}
         values |= {"settings_version": version, "updated_at": self._clock.now()}
-        await tx.execute(update(connection).where(connection.c.name == row.name).values(values))
+        as_read = (connection.c.name == row.name) & (connection.c.settings_version == row.settings_version)
+        if (await tx.execute(update(connection).where(as_read).values(values))).rowcount != 1:
+            raise _changed_meanwhile(row.name)
         detail = {"before": before, "after": after}
         await self._record(tx, "connection_changed", row.name, data={"settings_version": version}, detail=detail)
         return _known(row.name, await _read(tx, row.name))

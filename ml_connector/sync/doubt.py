@@ -33,7 +33,7 @@ class Settled:
     clear: list[Work[Any]] = field(default_factory=list)
 
 
-async def settle(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], page: str) -> Settled:
+async def settle(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> Settled:
     """Ask the target about every doubtful effect of these records."""
     await run.lease.keep()
     await _notice(run, works)
@@ -47,7 +47,7 @@ async def settle(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], pa
                 orders.append(order(effect, work.known, stored_payload(run, work.known, one), key=one.key))
         if orders:
             findings.update(await effect.target.find(orders))
-    return await _conclude(run, route, works, findings, (asked_at, page))
+    return await _conclude(run, route, works, findings, asked_at)
 
 
 async def _notice(run: SyncRun, works: Sequence[Work[Any]]) -> None:
@@ -73,9 +73,8 @@ async def _conclude(
     route: Route[Any],
     works: Sequence[Work[Any]],
     findings: dict[str, Finding],
-    when: tuple[datetime, str],
+    asked_at: datetime,
 ) -> Settled:
-    asked_at, page = when
     settled, standing = Settled(), []
     changed: list[tuple[Work[Any], LedgerRow, AuditEvent]] = []
     for work in works:
@@ -89,7 +88,7 @@ async def _conclude(
     freed = {row.id for _, row, _ in changed if not row.posted and not row.in_doubt and row.outcome is Outcome.HELD}
     async with run.transaction() as tx:
         saved = await run.save(tx, [row for _, row, _ in changed], [one for _, _, one in changed])
-        await ledger.touch(tx, standing, run=run.id, page=page, due_at=run.now)
+        await ledger.touch(tx, standing, run=run.id, page=run.page, due_at=run.now)
         await reservations.make_permanent(tx, posted)
         await reservations.release(tx, freed)
     for (work, _, _), row in zip(changed, saved, strict=True):

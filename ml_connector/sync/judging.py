@@ -41,13 +41,16 @@ class _Leaving:
     standing: list[LedgerRow] = field(default_factory=list)
 
 
-async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], page: str) -> Judged:
-    """Judge the records of a page against ledger and preconditions; saves what leaves, in one transaction."""
+async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], *, drop_seen: bool = True) -> Judged:
+    """Judge the records of a page against ledger and preconditions; saves what leaves, in one transaction.
+
+    A record that another page of this run has decided already is dropped, unless `drop_seen` is off.
+    """
     rows = await ledger.load(run.store.db, (run.row_id(route, work.key) for work in works))
     judged, leaving, to_check = Judged(), _Leaving(), []
     for work in works:
         work.row = rows.get(run.row_id(route, work.key))
-        step = _classify(run, route, work, page)
+        step = _classify(run, route, work, drop_seen)
         if step == "drop":
             judged.dropped += 1
         elif step == "check":
@@ -55,16 +58,16 @@ async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], pag
         elif step == "unfinished":
             judged.unfinished.append(work)
         else:
-            judged.left.append(_leave(run, route, work, step, leaving, page))
-    await _check(run, route, to_check, judged, leaving, page)
-    await _save(run, leaving, page)
+            judged.left.append(_leave(run, route, work, step, leaving))
+    await _check(run, route, to_check, judged, leaving)
+    await _save(run, leaving)
     return judged
 
 
-def _classify(run: SyncRun, route: Route[Any], work: Work[Any], page: str) -> str | Decision:
+def _classify(run: SyncRun, route: Route[Any], work: Work[Any], drop_seen: bool) -> str | Decision:
     """Where a record goes before anybody is asked about it: a step's name, or the decision it leaves with."""
     row = work.row
-    if row is not None and page and row.last_run == run.id and row.last_page != page:
+    if row is not None and drop_seen and row.last_run == run.id and row.last_page != run.page:
         return "drop"
     if row is not None and row.in_doubt:
         return "unfinished"
@@ -105,7 +108,10 @@ def _posted(
         return Decision(Verdict.REJECTED, (reason("edited_after_posting", target=row.target_id),))
     undone = route.undone(work.record)
     reopened = tuple(
-        replace(one, state=PENDING, blob=None) if one.name in undone and one.state == DONE else one
+        # Done once and undone by a person: another write, with a key of its own.
+        replace(one, state=PENDING, blob=None, revision=one.revision + 1)
+        if one.name in undone and one.state == DONE
+        else one
         for one in row.effects
     )
     if row.complete and reopened == row.effects:
@@ -116,9 +122,7 @@ def _posted(
     return "unfinished"
 
 
-async def _check(
-    run: SyncRun, route: Route[Any], works: list[Work[Any]], judged: Judged, leaving: _Leaving, page: str
-) -> None:
+async def _check(run: SyncRun, route: Route[Any], works: list[Work[Any]], judged: Judged, leaving: _Leaving) -> None:
     if not works:
         return
     records = [work.record for work in works]
@@ -129,28 +133,27 @@ async def _check(
             work.row = work.row or run.new_row(route, work)
             judged.ready.append(work)
         else:
-            judged.left.append(_leave(run, route, work, decision, leaving, page))
+            judged.left.append(_leave(run, route, work, decision, leaving))
 
 
-def _leave(
-    run: SyncRun, route: Route[Any], work: Work[Any], step: str | Decision, leaving: _Leaving, page: str
-) -> Outcome:
+def _leave(run: SyncRun, route: Route[Any], work: Work[Any], step: str | Decision, leaving: _Leaving) -> Outcome:
     """Note the outcome of a record that goes no further; a standing one is only touched."""
     row = work.row or run.new_row(route, work)
     if isinstance(step, str):
         if row.outcome in (Outcome.HELD, Outcome.REJECTED):
             # Edited after posting and edited back, say: the exception is over.
-            cleared = run.judged(row, Outcome.CREATED, page=page)
+            cleared = run.judged(row, Outcome.CREATED)
             cleared = replace(cleared, source_version=row.written_version)
             leaving.changed.append((cleared, event("cleared", cleared)))
-        return Outcome.UNCHANGED
+        # What this run itself has just settled is its own doing.
+        return row.outcome if row.last_run == run.id else Outcome.UNCHANGED
     outcome, reasons = _outcome(run, route, row, step)
     version = row.source_version if work.record is None else source_version(work.record, route.reads)
     standing = (row.outcome, row.reasons, row.source_version) == (outcome, reasons, version)
     if standing and row.settings_version == run.settings_version and row.version:
         leaving.standing.append(row)
         return outcome
-    changed = replace(run.judged(row, outcome, reasons, page), source_version=version)
+    changed = replace(run.judged(row, outcome, reasons), source_version=version)
     if work.record is not None:
         changed = replace(changed, label=route.label(work.record), snapshot=_sealed(run, changed, work))
     leaving.changed.append((changed, event(outcome.value, changed)))
@@ -158,22 +161,26 @@ def _leave(
 
 
 def _outcome(run: SyncRun, route: Route[Any], row: LedgerRow, decision: Decision) -> tuple[Outcome, tuple[Reason, ...]]:
-    """A hold that outlived its limit is rejected, but only now that a check found it still missing."""
-    if decision.verdict is not Verdict.HELD or route.hold_limit is None or row.outcome is not Outcome.HELD:
+    if decision.verdict is not Verdict.HELD or row.outcome is not Outcome.HELD or not row.version:
         return _OUTCOMES[decision.verdict], decision.reasons
-    if not row.version or run.now - row.since < route.hold_limit:
-        return Outcome.HELD, decision.reasons
-    expired = reason("hold_expired", first=decision.reasons[0].text, days=route.hold_limit.days)
-    return Outcome.REJECTED, (expired, *decision.reasons)
+    return expired(run, route, replace(row, reasons=decision.reasons))
+
+
+def expired(run: SyncRun, route: Route[Any], row: LedgerRow) -> tuple[Outcome, tuple[Reason, ...]]:
+    """A hold that outlived its limit is rejected, but only now that it was found to be missing still."""
+    if route.hold_limit is None or run.now - row.since < route.hold_limit:
+        return Outcome.HELD, row.reasons
+    over = reason("hold_expired", first=row.reasons[0].text, days=route.hold_limit.days)
+    return Outcome.REJECTED, (over, *row.reasons)
 
 
 def _sealed(run: SyncRun, row: LedgerRow, work: Work[Any]) -> bytes:
     return run.store.keys.seal(pack([work]), about=row.id, schema=row.route, version=1)
 
 
-async def _save(run: SyncRun, leaving: _Leaving, page: str) -> None:
+async def _save(run: SyncRun, leaving: _Leaving) -> None:
     if not leaving.changed and not leaving.standing:
         return
     async with run.transaction() as tx:
         await run.save(tx, [row for row, _ in leaving.changed], [one for _, one in leaving.changed])
-        await ledger.touch(tx, leaving.standing, run=run.id, page=page, due_at=run.now)
+        await ledger.touch(tx, leaving.standing, run=run.id, page=run.page, due_at=run.now)

@@ -37,7 +37,10 @@ class Store:
 
 @dataclass(slots=True)
 class SyncRun:
-    """A run that holds the lease of (connection, direction); `settings_version` is the connection's at its start."""
+    """A run that holds the lease of (connection, direction).
+
+    `settings_version` is the connection's at its start, `page` the page that is worked on.
+    """
 
     id: str
     connection: str
@@ -50,6 +53,7 @@ class SyncRun:
     lease: Lease
     routes: dict[str, Route[Any]]
     page_size: int = 500
+    page: str = ""
     cache: PageCache = field(default_factory=PageCache)
 
     @property
@@ -110,8 +114,8 @@ class SyncRun:
             effects=tuple(EffectRow(n, one.name) for n, one in enumerate(route.effects)),
         )
 
-    def judged(self, row: LedgerRow, outcome: Outcome, reasons: tuple[Reason, ...] = (), page: str = "") -> LedgerRow:
-        """The row with a new outcome; `since` stays when nothing about it changed."""
+    def judged(self, row: LedgerRow, outcome: Outcome, reasons: tuple[Reason, ...] = ()) -> LedgerRow:
+        """The row with a new outcome, decided on the current page; `since` stays when nothing about it changed."""
         same = row.outcome is outcome and row.reasons == reasons and row.version > 0
         return replace(
             row,
@@ -122,7 +126,7 @@ class SyncRun:
             due_at=self.now if outcome in (Outcome.HELD, Outcome.IN_DOUBT) else None,
             settings_version=self.settings_version,
             last_run=self.id,
-            last_page=page or row.last_page,
+            last_page=self.page,
         )
 
 

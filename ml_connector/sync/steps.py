@@ -90,7 +90,7 @@ class EngineSteps:
         works = await self._take(page, "fetched")
         if self._old(page):
             return await self._keep(page, "checked", works)
-        judged = await judge(self.run, self.run.routes[page.route], works, page.id)
+        judged = await judge(self.run, self.run.routes[page.route], works)
         page = page.counted(judged.left, dropped=judged.dropped)
         return await self._keep(page, "checked", judged.ready + judged.unfinished)
 
@@ -113,10 +113,10 @@ class EngineSteps:
         dropped = 0
         if self._old(page):
             # Read and judged before the lease that we hold now: a cached result is a hint, so everything is done anew.
-            works, outcomes, dropped = await self._again(plan, works, page.id)
+            works, outcomes, dropped = await self._again(plan, works)
         else:
             await self._attach(plan, works)
-        outcomes += await self._finish(plan, works, page.id)
+        outcomes += await self._finish(plan, works)
         page = await self._keep(page.counted(outcomes, dropped=dropped), "written", [])
         if sum(page.counts.values()) + page.dropped != page.size:
             raise RuntimeError(f"page {page.id} of {page.size} records ended with outcomes {page.counts}")
@@ -159,26 +159,25 @@ class EngineSteps:
     # ---- writing
 
     async def _again(
-        self, route: Route[Any], works: list[Work[Any]], page: str
+        self, route: Route[Any], works: list[Work[Any]], *, drop_seen: bool = True
     ) -> tuple[list[Work[Any]], list[Outcome], int]:
         """Read, judge and ask anew; records in doubt go on as they are."""
         await self._attach(route, works)
         doubtful = [work for work in works if work.row is not None and work.row.in_doubt]
         others = [work.key for work in works if work.row is None or not work.row.in_doubt]
-        judged = await judge(self.run, route, await self._read(route, others), page)
+        judged = await judge(self.run, route, await self._read(route, others), drop_seen=drop_seen)
         asked = await ask(self.run, route, judged.ready)
         return asked.fresh + asked.unfinished + judged.unfinished + doubtful, judged.left + asked.left, judged.dropped
 
-    async def _finish(self, route: Route[Any], works: list[Work[Any]], page: str) -> list[Outcome]:
+    async def _finish(self, route: Route[Any], works: list[Work[Any]]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         doubtful = [work for work in works if work.row is not None and work.row.in_doubt]
         clear = [work for work in works if work.row is None or not work.row.in_doubt]
         if doubtful:
-            settled = await settle(self.run, route, doubtful, page)
-            complete = [work.known.outcome for work in settled.clear if work.known.complete]
-            again = [work for work in settled.clear if not work.known.complete]
-            more, left, dropped = await self._again(route, again, "")
-            outcomes += settled.left + left + complete
+            settled = await settle(self.run, route, doubtful)
+            # Also where nothing is left to do: the source may have changed while nobody knew what was written.
+            more, left, dropped = await self._again(route, settled.clear, drop_seen=False)
+            outcomes += settled.left + left
             clear += more
             if dropped:
                 raise RuntimeError("a settled record was dropped")
@@ -218,6 +217,7 @@ class EngineSteps:
 
     async def _take(self, page: Page, stage: Stage) -> list[Work[Any]]:
         where = page.where(stage)
+        self.run.page = page.id
         if not page.pending:
             return []
         works = self.run.cache.take(where)

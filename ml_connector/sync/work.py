@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
 
@@ -12,6 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ml_connector.domain.outcomes import Decision, Outcome
+from ml_connector.domain.reasons import Reason
 from ml_connector.store.ledger import LedgerRow
 
 R = TypeVar("R")
@@ -61,7 +63,10 @@ class Page(BaseModel):
 
 @dataclass(slots=True)
 class Work(Generic[R]):
-    """One record in a page: as read, with its ledger row and the check's decision once there are any."""
+    """One record in a page: as read, with its ledger row and the check's decision once there are any.
+
+    `held` keeps reasons and age of the hold that a write attempt replaces for the moment.
+    """
 
     key: str
     record: R | None
@@ -69,6 +74,7 @@ class Work(Generic[R]):
     path: str = ""
     row: LedgerRow | None = None
     decision: Decision | None = None
+    held: tuple[tuple[Reason, ...], datetime] | None = None
 
     @property
     def known(self) -> LedgerRow:

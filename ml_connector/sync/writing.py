@@ -25,6 +25,7 @@ from ml_connector.store.leases import LENGTH_S
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, REFUSED, EffectRow, LedgerRow
 from ml_connector.store.reservations import LineUse
 from ml_connector.sync.asking import document, order, reserved
+from ml_connector.sync.judging import expired
 from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Effect, Route
 from ml_connector.sync.work import Work, pack
@@ -108,10 +109,11 @@ class _Chunk:
         again = before.blob is not None and before.fingerprint == print_now
         if again:
             payload = stored_payload(self.run, row, before)
-        revision = row.revision
-        if ordinal == 0 and row.fingerprint != print_now:
-            revision += 1
-        revision = max(revision, 1)
+        revision = max(row.revision, before.revision)
+        if ordinal == 0:
+            revision = max(row.revision + (row.fingerprint != print_now), 1)
+            row = replace(row, revision=revision)
+            work.held = (row.reasons, row.since) if row.outcome is Outcome.HELD else None
         key = before.key if again else self._key(row, revision, effect)
         changed = replace(
             before,
@@ -123,7 +125,7 @@ class _Chunk:
             epoch=self.run.lease.epoch,
             doubt_since=None,
         )
-        row = replace(row.with_effect(changed), revision=revision, attempts=row.attempts + 1)
+        row = replace(row.with_effect(changed), attempts=row.attempts + 1)
         if ordinal == 0:
             row = self._about_to_write(row, work, print_now)
         work.row = self.run.judged(row, Outcome.IN_DOUBT, (reason("waits_for_clear_answer", effect=effect.name),))
@@ -233,8 +235,12 @@ class _Chunk:
         self._stop(work, back, outcome, why, detail=sent.detail)
 
     def _stop(self, work: Work[Any], row: LedgerRow, outcome: Outcome, why: Any, *, detail: str = "") -> None:
-        """The record goes no further in this run."""
+        """The record goes no further in this run; a hold for the same reason as before is as old as it was."""
         row = self.run.judged(row, outcome, (why,))
+        if outcome is Outcome.HELD and work.held is not None and work.held[0] == row.reasons:
+            row = replace(row, since=work.held[1])
+            outcome, reasons = expired(self.run, self.route, row)
+            row = replace(row, outcome=outcome, reasons=reasons, due_at=row.due_at if outcome is Outcome.HELD else None)
         if detail:
             row = replace(
                 row, detail=self.run.store.keys.seal(detail.encode(), about=row.id, schema="detail", version=1)

@@ -190,7 +190,9 @@ async def test_a_refresher_overtaken_while_minting_uses_the_token_that_was_store
     assert await vault.load(SLOT) == "heir"
 
 
-async def test_a_late_store_leaves_the_lease_of_the_heir_alone(vault: Vault[str], clock: ManualClock) -> None:
+async def test_a_late_store_leaves_the_lease_of_the_heir_alone(
+    db: Database, vault: Vault[str], clock: ManualClock
+) -> None:
     heir_minting, first_stored = asyncio.Event(), asyncio.Event()
     heirs: list[asyncio.Task[str]] = []
 
@@ -206,6 +208,8 @@ async def test_a_late_store_leaves_the_lease_of_the_heir_alone(vault: Vault[str]
         return "rotated"
 
     assert await vault.renew(SLOT, None, slow) == "rotated"
+    async with db.read() as tx:
+        assert (await tx.execute(select(schema.vault.c.renew_owner))).scalar_one() is not None
     first_stored.set()
     assert await heirs[0] == "rotated"
     assert await vault.load(SLOT) == "rotated"

@@ -17,6 +17,7 @@ from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.store.reservations import LineUse
 from ml_connector.systems.qad.ports import QadPort
 
+ReadOrders = Callable[[Iterable[str]], Awaitable[Mapping[str, str]]]
 ReadUses = Callable[[Iterable[str]], Awaitable[Mapping[LineKey, LineUse]]]
 
 
@@ -33,13 +34,17 @@ def eligible(invoice: SupplierInvoice, settings: CoupaQadSettings) -> Decision |
 class _Context:
     suppliers: Mapping[str, Supplier]
     match: MatchContext
+    source_orders: Mapping[str, str]
 
 
 class InvoiceCheck:
     """The three-way match of Coupa invoices against QAD's orders and receipts."""
 
-    def __init__(self, qad: QadPort, read_uses: ReadUses, settings: CoupaQadSettings) -> None:
+    def __init__(
+        self, qad: QadPort, read_uses: ReadUses, read_source_orders: ReadOrders, settings: CoupaQadSettings
+    ) -> None:
         self._qad = qad
+        self._read_source_orders = read_source_orders
         self._read_uses = read_uses
         self._settings = settings
 
@@ -58,7 +63,8 @@ class InvoiceCheck:
                 key = (match.po_number, match.po_line)
                 foreign[key] = (*foreign.get(key, ()), match)
         reserved = {key: Reserved(use.total, use.posted, use.receivers) for key, use in uses.items()}
-        return _Context(suppliers, MatchContext(self._settings.qad.domain, orders, receipts, reserved, foreign))
+        context = MatchContext(self._settings.qad.domain, orders, receipts, reserved, foreign)
+        return _Context(suppliers, context, await self._read_source_orders(set(numbers) - set(orders)))
 
     def _since(
         self, invoices: Sequence[SupplierInvoice], received: Mapping[str, Sequence[date]]
@@ -92,7 +98,7 @@ class InvoiceCheck:
             return held(reason("supplier_missing", supplier=invoice.supplier_number))
         if not supplier.active:
             return held(reason("supplier_inactive", supplier=invoice.supplier_number))
-        decision = match_invoice(invoice, context.match)
+        decision = _explained(match_invoice(invoice, context.match), context.source_orders)
         terms = Decision(Verdict.READY, extra={"credit_terms": supplier.credit_terms})
         return worst([terms, decision, *self._unbooked(invoice, decision)])
 
@@ -119,6 +125,17 @@ class InvoiceCheck:
         if matched and loose and is_credit(invoice) and self._settings.invoices.accounts.credit is None:
             return [rejected(reason("account_missing", kind="credit"))]
         return []
+
+
+def _explained(decision: Decision, source_orders: Mapping[str, str]) -> Decision:
+    """Say how the source shows an order that the target does not have: it tells whom to ask."""
+    reasons = tuple(
+        reason("po_missing_here_only", po=one.params["po"], status=source_orders[one.params["po"]])
+        if one.code == "po_missing" and one.params["po"] in source_orders
+        else one
+        for one in decision.reasons
+    )
+    return replace(decision, reasons=reasons)
 
 
 def _kinds(invoice: SupplierInvoice) -> list[str]:

@@ -15,7 +15,13 @@ from ml_connector.pairs.coupa_qad.mapping import CLOCK_FIELDS, READS, supplier_i
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.sync.seams import Effect, Facts, Route
 from ml_connector.systems.coupa.client import CoupaClient
-from ml_connector.systems.coupa.ports import ApprovedInvoices, ExportedFlag, InvoiceCustomFields, InvoiceHistory
+from ml_connector.systems.coupa.ports import (
+    ApprovedInvoices,
+    ExportedFlag,
+    InvoiceCustomFields,
+    InvoiceHistory,
+    order_states,
+)
 from ml_connector.systems.qad.ports import QadPort
 from ml_connector.systems.qad.targets import SupplierInvoices
 
@@ -33,7 +39,7 @@ def invoices(
         records=_INVOICES,
         reads=READS,
         source=ApprovedInvoices(coupa, filters=_filters(settings)),
-        check=InvoiceCheck(qad, read_uses, settings),
+        check=InvoiceCheck(qad, read_uses, partial(order_states, coupa), settings),
         effects=(
             Effect(
                 name="create",

@@ -19,6 +19,7 @@ __all__ = [
     "InvoiceCustomFields",
     "InvoiceHistory",
     "Unreadable",
+    "order_states",
     "ping",
     "to_supplier_invoice",
 ]
@@ -93,6 +94,12 @@ def _charges(invoice: wire.Invoice) -> tuple[InvoiceCharge, ...]:
         return tuple(listed)
     header = {"shipping": invoice.shipping_amount, "handling": invoice.handling_amount, "misc": invoice.misc_amount}
     return tuple(InvoiceCharge(kind, amount) for kind, amount in header.items() if amount)
+
+
+async def order_states(client: CoupaClient, po_numbers: Iterable[str]) -> dict[str, str]:
+    """How Coupa itself shows purchase orders (issued, cancelled, ...); those it does not show are left out."""
+    wanted = sorted(set(po_numbers))
+    return {order.po_number: order.status for order in await client.purchase_orders(wanted)} if wanted else {}
 
 
 class ApprovedInvoices:

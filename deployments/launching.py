@@ -1,0 +1,89 @@
+"""Starting a deployment's flow run and waiting for its end, and what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from deployments.connecting import directions_of
+from deployments.deploying import flow_of
+from ml_connector.errors import ConfigurationError, TransientError
+from ml_connector.installation import Installation
+from ml_connector.store.schema import run as run_table
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A flow run at its end (or, not waited for, at its start): state name, its message and the counts of outcomes."""
+
+    flow_run: str
+    name: str
+    state: str
+    message: str = ""
+    ok: bool = True
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What a person or a script wants to know of it."""
+        return {
+            "flow_run": self.flow_run,
+            "name": self.name,
+            "state": self.state,
+            "message": self.message,
+            "counts": dict(self.counts),
+        }
+
+
+async def start(installation: Installation, client: PrefectClient, connection: str, direction: str = "") -> Ended:
+    """Start a direction's deployment; ConfigurationError when it has none or the direction is not the pair's."""
+    from prefect.exceptions import ObjectNotFound
+
+    row = await installation.connections.get(connection)
+    offered = {one.name: one for one in directions_of(row.pair)}
+    if not direction and len(offered) > 1:
+        raise ConfigurationError(f"connection {connection} has several directions; name one of {', '.join(offered)}")
+    one = offered.get(direction or next(iter(offered)))
+    if one is None:
+        raise ConfigurationError(f"connection {connection} has no direction {direction}; it has {', '.join(offered)}")
+    full_name = f"{flow_of(one).name}/{connection}"
+    try:
+        deployment = await client.read_deployment_by_name(full_name)
+    except ObjectNotFound:
+        raise ConfigurationError(f"there is no deployment {full_name}; run: ml-connector deploy") from None
+    run = await client.create_flow_run_from_deployment(deployment.id)
+    return Ended(str(run.id), run.name, run.state.name if run.state and run.state.name else "Scheduled")
+
+
+async def wait(
+    installation: Installation, client: PrefectClient, flow_run: str, *, within: float | None = None
+) -> Ended:
+    """Wait for a flow run's final state; TransientError after `within` seconds, and the run goes on without us."""
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                run = await client.read_flow_run(UUID(flow_run))
+                if run.state is not None and run.state.is_final():
+                    break
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        stands = run.state.name if run.state else "unknown"
+        raise TransientError(f"flow run {run.name} ({flow_run}) is {stands} after {within:g} s; is a worker running?") from None
+    counts = await _counts(installation, flow_run)
+    message = run.state.message or ""
+    return Ended(flow_run, run.name, str(run.state.name), message, run.state.is_completed(), counts)
+
+
+async def _counts(installation: Installation, flow_run: str) -> dict[str, int]:
+    async with installation.store.db.read() as tx:
+        found = (await tx.execute(select(run_table.c.counts).where(run_table.c.id == flow_run))).scalar_one_or_none()
+    return {name: int(count) for name, count in sorted((found or {}).items())}

@@ -1,0 +1,144 @@
+"""What `connect` and `ping` know of each system: its logins, its settings, who a tenant is and how it is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from ml_connector.errors import ConfigurationError
+from ml_connector.http.models import first_problem
+from ml_connector.http.urls import check_base_url
+from ml_connector.installation import Installation
+from ml_connector.pairs.coupa_qad.session import QAD_LOGINS
+from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
+from ml_connector.systems.coupa import client as coupa_client
+from ml_connector.systems.coupa import validate as coupa_validate
+from ml_connector.systems.coupa.config import CoupaCredentialsData, CoupaTenant
+from ml_connector.systems.ping import PingReport
+from ml_connector.systems.qad import client as qad_client
+from ml_connector.systems.qad import validate as qad_validate
+from ml_connector.systems.qad.config import QadTenant
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One end of a connection: its block, the login in it, and the settings of its tenant."""
+
+    system: str
+    block: str
+    login: Any
+    tenant: Any
+
+    @property
+    def identity(self) -> str:
+        """Which tenant this is, whatever its block or connection is called."""
+        return SYSTEMS[self.system].identity(self)
+
+    async def ping(self, installation: Installation) -> PingReport:
+        """Try the login and everything that the ports rely on."""
+        return await SYSTEMS[self.system].ping(installation, self)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The kinds of login of a system, its settings with those that a block alone is tried with, and two questions."""
+
+    logins: tuple[type[BaseModel], ...]
+    tenant: type[BaseModel]
+    bare: Mapping[str, Any]
+    identity: Callable[[Side], str]
+    ping: Callable[[Installation, Side], Awaitable[PingReport]]
+
+
+def system_of(login: object) -> str:
+    """The system that a login belongs to."""
+    for name, system in SYSTEMS.items():
+        if isinstance(login, system.logins):
+            return name
+    raise ConfigurationError(f"{type(login).__name__} is a login of no system we know; there are: {', '.join(SYSTEMS)}")
+
+
+def side(system: str, block: str, login: Any, tenant: object) -> Side:
+    """One end of a connection, refused when the block holds another system's login."""
+    if system_of(login) != system:
+        raise ConfigurationError(f"block {block} holds a login of {system_of(login)}, but {system} is needed here")
+    return Side(system, block, login, tenant)
+
+
+def lone_side(block: str, login: Any, settings: Mapping[str, Any]) -> Side:
+    """A block without a connection; what it cannot know has a stand-in, because the tests ask the tenant for names."""
+    name = system_of(login)
+    system = SYSTEMS[name]
+    try:
+        tenant = system.tenant.model_validate({**system.bare, **settings.get(name, {})})
+    except ValidationError as error:
+        raise ConfigurationError(f"settings of {name}: {first_problem(error)}") from None
+    return Side(name, block, login, tenant)
+
+
+def overlap(pair: str, one: Any, other: Any) -> str:
+    """How the source filters of two connections of a pair overlap; empty when no record passes both."""
+    return _OVERLAPS[pair](one, other)
+
+
+def _coupa_qad(one: CoupaQadSettings, other: CoupaQadSettings) -> str:
+    channels = sorted(set(one.invoices.payment_channels) & set(other.invoices.payment_channels))
+    charts = {one.invoices.chart_of_accounts, other.invoices.chart_of_accounts} - {None, ""}
+    if not channels or len(charts) > 1:
+        return ""
+    chart = f"chart_of_accounts {next(iter(charts))}" if charts else "every chart of accounts"
+    return f"{chart}, payment_channels {', '.join(name or '(none)' for name in channels)}"
+
+
+def _coupa_identity(end: Side) -> str:
+    return _where(end)[0]
+
+
+def _qad_identity(end: Side) -> str:
+    # One host may carry a test and a live environment under different context roots.
+    host, root = _where(end)
+    return f"{host}{root} {end.tenant.domain}/{end.tenant.entity}"
+
+
+def _where(end: Side) -> tuple[str, str]:
+    address = check_base_url(end.login.base_url, tenant=end.block, allow_private=end.tenant.allow_private)
+    parts = urlsplit(address)
+    return parts.netloc, parts.path
+
+
+async def _ping_coupa(installation: Installation, end: Side) -> PingReport:
+    client = coupa_client.open_client(
+        end.login,
+        end.tenant,
+        name=end.block,
+        store=installation.vault,
+        slot=installation.slot(end.block, end.login),
+        clock=installation.store.clock,
+    )
+    try:
+        return await coupa_validate.ping(client, end.login)
+    finally:
+        await client.http.aclose()
+
+
+async def _ping_qad(installation: Installation, end: Side) -> PingReport:
+    async with qad_client.open_client(
+        end.login,
+        end.tenant,
+        name=end.block,
+        store=installation.vault,
+        slot=installation.slot(end.block, end.login),
+        clock=installation.store.clock,
+    ) as client:
+        return await qad_validate.ping(client)
+
+
+SYSTEMS: dict[str, System] = {
+    "coupa": System((CoupaCredentialsData,), CoupaTenant, {}, _coupa_identity, _ping_coupa),
+    "qad": System(QAD_LOGINS, QadTenant, {"domain": "", "entity": ""}, _qad_identity, _ping_qad),
+}
+_OVERLAPS: dict[str, Callable[[Any, Any], str]] = {"coupa_qad": _coupa_qad}

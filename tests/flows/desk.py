@@ -1,0 +1,137 @@
+"""One real Prefect server with a worker for all tests of the flows, and the flow runs that it carries out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import SettingsContext, get_settings_context
+from prefect.settings import Settings as PrefectSettings
+from prefect.states import AwaitingRetry
+
+from deployments.home import Home
+from deployments.stack import POOL, Plan, Stack, running
+from ml_connector.pairs.registry import direction
+from ml_connector.settings import Settings
+from tasks import caching
+
+Answer = TypeVar("Answer")
+
+# Upper bounds in seconds; a machine with nothing else to do needs a quarter of them.
+RUN_S = 60.0
+POLL_S = 0.2
+WORKER_LIMIT = 3
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The server, its worker and a client of it."""
+
+    stack: Stack
+    client: PrefectClient
+    elsewhere: Path
+
+    @property
+    def home(self) -> Home:
+        """The connector's home that every process here uses."""
+        return self.stack.home
+
+    async def deploy(self, direction_name: str, connection: str) -> UUID:
+        """A deployment that the worker runs by module path, in a folder that holds nothing of the project."""
+        entrypoint = direction(direction_name).flow
+        flow_id = await self.client.create_flow_from_name(direction_name.replace("_", "-"))
+        return await self.client.create_deployment(
+            flow_id,
+            name=connection,
+            entrypoint=entrypoint,
+            work_pool_name=POOL,
+            parameters={"connection": connection},
+            job_variables={"working_dir": str(self.elsewhere)},
+        )
+
+    async def start(self, deployment: UUID) -> UUID:
+        """Ask for a run by the worker."""
+        return (await self.client.create_flow_run_from_deployment(deployment)).id
+
+    async def ended(self, run: UUID, *, times: int = 1) -> FlowRun:
+        """The run once it has ended for the given time."""
+
+        async def probe() -> FlowRun | None:
+            found = await self.client.read_flow_run(run)
+            return found if found.run_count >= times and found.state and found.state.is_final() else None
+
+        return await until(probe, f"flow run {run} to end")
+
+    async def pid(self, run: UUID) -> int:
+        """The process of a run that is under way."""
+
+        async def probe() -> int | None:
+            found = await self.client.read_flow_run(run)
+            return int(found.infrastructure_pid.rsplit(":", 1)[1]) if found.infrastructure_pid else None
+
+        return await until(probe, f"flow run {run} to have a process")
+
+    async def kill(self, run: UUID) -> None:
+        """End the process of a run without warning and wait until the worker has noticed."""
+        os.kill(await self.pid(run), signal.SIGKILL)
+        ended = await self.ended(run)
+        assert ended.state is not None and ended.state.is_crashed(), ended.state
+
+    async def retry(self, run: UUID, *, clock_shift_s: float = 0.0) -> FlowRun:
+        """What the retry button does, and the run once it has ended again; its process may live in a later hour."""
+        env = {"ML_CONNECTOR_CLOCK_SHIFT_S": str(clock_shift_s)}
+        variables = {"working_dir": str(self.elsewhere), "env": env}
+        (await self.client.update_flow_run(run, job_variables=variables)).raise_for_status()
+        before = (await self.client.read_flow_run(run)).run_count
+
+        async def probe() -> FlowRun | None:
+            found = await self.client.read_flow_run(run)
+            if found.state is not None and found.state.is_final():
+                if found.run_count > before:
+                    return found
+                # A killed run is reported as crashed twice, and the second report undoes a retry in between.
+                await self.client.set_flow_run_state(run, AwaitingRetry(message="Retry from the UI"))
+            return None
+
+        return await until(probe, f"flow run {run} to be retried")
+
+
+async def until(probe: Callable[[], Awaitable[Answer | None]], what: str, *, within: float = RUN_S) -> Answer:
+    """Ask until there is an answer; an assertion fails when there is none in time."""
+    deadline = asyncio.get_running_loop().time() + within
+    while (answer := await probe()) is None:
+        assert asyncio.get_running_loop().time() < deadline, f"waited {within:g} s for {what}"
+        await asyncio.sleep(POLL_S)
+    return answer
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Desk]:
+    """Start it all; this process then talks to the server too, as a flow run does that somebody starts by hand."""
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    home = Home.open(Settings(home=folder / "home"))
+    async with running(home, Plan(worker_limit=WORKER_LIMIT), shows=lambda _: nullcontext()) as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in stack.environment.items():
+                patch.setenv(name, value)
+            caching._keys.cache_clear()
+            with in_this_process():
+                async with get_client() as client:
+                    yield Desk(stack, client, elsewhere)
+            caching._keys.cache_clear()
+
+
+def in_this_process() -> SettingsContext:
+    """Prefect's settings as the environment has them now, for the length of a block."""
+    return SettingsContext(profile=get_settings_context().profile, settings=PrefectSettings())
