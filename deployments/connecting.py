@@ -1,4 +1,4 @@
-"""Setting up a connection: both logins proven, both tenants known by their identity, settings validated, then stored."""
+"""Setting up a connection: tenants known by their identity, settings validated, no record sent twice, then stored."""
 
 from __future__ import annotations
 

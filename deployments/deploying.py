@@ -49,13 +49,14 @@ class Planned:
         from prefect.utilities.callables import parameter_schema
 
         row, one = self.connection, self.direction
+        about = f"{one.source} to {one.target} for connection {row.name}: {self.flow.description or ''}"
         return {
             "entrypoint": one.flow,
             "work_pool_name": POOL,
             "parameters": {"connection": row.name},
             "parameter_openapi_schema": parameter_schema(self.flow).model_dump_for_openapi(),
             "tags": [TAG, self.ours, row.pair],
-            "description": f"{one.source} to {one.target} for connection {row.name}: {self.flow.description or ''}".strip(),
+            "description": about.strip(),
         }
 
 

@@ -60,7 +60,7 @@ async def start(installation: Installation, client: PrefectClient, connection: s
         deployment = await client.read_deployment_by_name(full_name)
     except ObjectNotFound:
         raise ConfigurationError(f"there is no deployment {full_name}; run: ml-connector deploy") from None
-    run = await client.create_flow_run_from_deployment(deployment.id)
+    run = await client.create_flow_run_from_deployment(deployment.id, name=f"{flow_of(one).name} {connection}")
     return Ended(str(run.id), run.name, run.state.name if run.state and run.state.name else "Scheduled")
 
 
@@ -77,7 +77,9 @@ async def wait(
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         stands = run.state.name if run.state else "unknown"
-        raise TransientError(f"flow run {run.name} ({flow_run}) is {stands} after {within:g} s; is a worker running?") from None
+        raise TransientError(
+            f"flow run {run.name} ({flow_run}) is {stands} after {within:g} s; is a worker running?"
+        ) from None
     counts = await _counts(installation, flow_run)
     message = run.state.message or ""
     return Ended(flow_run, run.name, str(run.state.name), message, run.state.is_completed(), counts)

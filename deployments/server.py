@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -35,6 +36,7 @@ def announce(home: Home, api_url: str) -> None:
 def use(environment: Mapping[str, str]) -> None:
     """Talk to the server that these settings name, also when Prefect has been imported before."""
     os.environ.update(environment)
+    _quiet()
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()
@@ -43,6 +45,7 @@ def use(environment: Mapping[str, str]) -> None:
 def find(home: Home) -> None:
     """Settle on a server: `PREFECT_API_URL`, the one announced in the home, or that of the Prefect profile."""
     address = home.root / _ADDRESS
+    _quiet()
     if os.environ.get("PREFECT_API_URL"):
         return
     if address.exists():
@@ -55,6 +58,13 @@ def find(home: Home) -> None:
             f"no Prefect server runs from {home.root} and PREFECT_API_URL is not set; "
             "start one with `ml-connector up`, or name yours (and PREFECT_API_AUTH_STRING, its login)"
         )
+
+
+def _quiet() -> None:
+    """A command's own words are its output; what Prefect notes about itself belongs into the logs of its processes."""
+    os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+    for name in ("prefect", "EventsWorker", "APILogWorker"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @asynccontextmanager
@@ -78,7 +88,8 @@ def told() -> Iterator[None]:
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
         if status == httpx.codes.UNAUTHORIZED:
-            raise ConfigurationError(f"{where} refuses the login; set PREFECT_API_AUTH_STRING to user:password") from None
+            remedy = "set PREFECT_API_AUTH_STRING to user:password"
+            raise ConfigurationError(f"{where} refuses the login; {remedy}") from None
         raise TransientError(f"{where} answered HTTP {status} to {error.request.url.path}") from None
     except (httpx.TransportError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "Failed to reach API" not in str(error):

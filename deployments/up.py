@@ -13,10 +13,13 @@ from deployments.output import say, show_facts
 from deployments.stack import Plan, Prepare, Stack, running
 
 
-async def up(home: Home, plan: Plan, *, deploy_all: Prepare | None = None, as_json: bool = False) -> None:
+async def up(
+    home: Home, plan: Plan, *, deploy_all: Prepare | None = None, hint: str = "", as_json: bool = False
+) -> None:
     """Start everything, say where it is, and stay until it is interrupted; ProcessError when a process ends by itself.
 
-    `deploy_all` runs once the server answers; this process then has the Prefect settings it needs.
+    `deploy_all` runs once the server answers; this process then has the Prefect settings it needs. `hint` is told
+    after the addresses.
     """
 
     async def prepare(stack: Stack) -> None:
@@ -26,7 +29,9 @@ async def up(home: Home, plan: Plan, *, deploy_all: Prepare | None = None, as_js
 
     async with running(home, plan, prepare=prepare if deploy_all else None) as stack:
         show_facts(addresses(stack), as_json=as_json)
-        say("Ctrl-C ends all of it.")
+        for line in (hint, "Ctrl-C ends all of it."):
+            if line:
+                say(line)
         await stack.watch()
 
 

@@ -95,7 +95,7 @@ async def load_block(name: str) -> Any:
     try:
         return await Block.aload(name)
     except ValueError as error:
-        remedy = "create it in the Prefect UI under Blocks, or with `ml-connector connect`"
+        remedy = "create it in the Prefect UI under Blocks"
         raise ConfigurationError(f"block {name} cannot be loaded; {remedy}") from error
 
 

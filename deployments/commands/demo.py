@@ -33,7 +33,7 @@ def demo(as_json: JsonOption = False) -> None:
     seconds = time.monotonic() - began
     if as_json:
         show_json({"ok": teller.ok, "runs": teller.runs, "proof": teller.proof, "seconds": round(seconds, 1)})
-    elif teller.proof:
+    elif teller.finished:
         _sum_up(teller.ok, folder, seconds)
     if not teller.ok:
         raise typer.Exit(1)
@@ -63,7 +63,7 @@ def _refuse_running(folder: Path) -> None:
 def _sum_up(ok: bool, folder: Path, seconds: float) -> None:
     typer.echo()
     if ok:
-        typer.echo(f"All as told, in {seconds:.0f} s: 5 invoices posted once each, 2 held, 1 rejected, 0 doubled, 0 lost.")
+        typer.echo(f"All as told, in {seconds:.0f} s: 5 invoices posted, each once; 2 held, 1 rejected, 0 lost.")
     else:
         typer.echo(f"Something differs from the story (see DIFFERS above); logs: {folder / 'logs'}")
     typer.echo(f"State and logs stay in {folder} until the next demo.")

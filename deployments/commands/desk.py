@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from deployments import deploying, launching, rehearsal, server
 from deployments.app import app
 from deployments.home import Home
 from deployments.output import JsonOption, say, show_facts
-from deployments.stack import SYSTEMS, Plan, SandboxPlan, running_sandboxes, seeds_of
+from deployments.stack import SYSTEMS, Plan, SandboxPlan, Stack, running_sandboxes, seeds_of
 from deployments.up import until_interrupted
 from deployments.up import up as keep_up
 from ml_connector.errors import ConfigurationError
+from ml_connector.installation import Installation
+from ml_connector.settings import Settings
 
 # Preferred, not demanded: a taken port is replaced by a free one.
 SERVER_PORT = 4200
@@ -25,14 +28,37 @@ SeedOption = Annotated[
 
 @app.command()
 def up(
-    seed: SeedOption = None,
+    tenants: Annotated[
+        bool, typer.Option("--tenants/--no-tenants", help="With the stand-in tenants and connection `demo`, or bare.")
+    ] = True,
     port: Annotated[int, typer.Option(help="Preferred port of the Prefect server.")] = SERVER_PORT,
     limit: Annotated[int, typer.Option(min=1, help="Flow runs at once.")] = 4,
     as_json: JsonOption = False,
 ) -> None:
     """Keep server, UI, worker and stand-in tenants running; Ctrl-C ends them."""
-    plan = Plan(server_port=port, worker_limit=limit, sandboxes=_plans(SYSTEMS, seed))
-    until_interrupted(keep_up(Home.open(), plan, as_json=as_json))
+    settings = Settings()
+    # The stand-in desk has a folder of its own, so that a real installation never meets invented invoices.
+    desk = Settings(home=settings.home / "up", database_url="", keys_file=None, audit_folder=None)
+    home = Home.open(desk if tenants else settings)
+    plan = Plan(server_port=port, worker_limit=limit, sandboxes=rehearsal.plans(SANDBOX_PORTS) if tenants else [])
+    ready = _set_up if tenants else _bare
+    hint = f"In another terminal: export ML_CONNECTOR_HOME={home.root}; ml-connector held; ml-connector run demo --wait"
+    with server.announced(home):
+        until_interrupted(keep_up(home, plan, deploy_all=ready, hint=hint if tenants else "", as_json=as_json))
+
+
+async def _set_up(stack: Stack) -> None:
+    await rehearsal.prepare(stack, scheduled=True)
+    async with Installation.open() as installation, server.api() as client:
+        await launching.start(installation, client, rehearsal.CONNECTION)
+    server.announce(stack.home, stack.api_url)
+
+
+async def _bare(stack: Stack) -> None:
+    server.use(stack.environment)
+    async with Installation.open() as installation, server.api() as client:
+        await deploying.deploy(installation, client)
+    server.announce(stack.home, stack.api_url)
 
 
 @app.command()

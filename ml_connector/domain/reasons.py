@@ -53,6 +53,7 @@ TEXTS: Mapping[str, str] = {
     "effect_refused": "{effect} was refused after {target} was posted: {code}",
     "hold_expired": "{first}; still missing after {days} days",
     "waits_for_clear_answer": "a write may have taken effect at {effect}; the target is asked again",
+    "twin_in_doubt": "a document with the same supplier and number may just have been written; that is settled first",
     "settled_absent": "a person settled the doubt: nothing was written",
     "transient": "{effect} could not be sent now and will be tried again",
 }

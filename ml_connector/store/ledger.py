@@ -19,6 +19,7 @@ from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import Reason
 from ml_connector.errors import LeaseLostError
 from ml_connector.store.database import Database
+from ml_connector.store.schema import connection as connections
 from ml_connector.store.schema import effect, ledger
 
 PENDING, INTENDED, IN_DOUBT, DONE, REFUSED = "pending", "intended", "in_doubt", "done", "refused"
@@ -119,11 +120,24 @@ async def load(db: Database, ids: Iterable[str]) -> dict[str, LedgerRow]:
 
 
 async def due(
-    db: Database, *, connection: str, direction: str, route: str, now: datetime, after: str = "", limit: int = 500
+    db: Database,
+    *,
+    connection: str,
+    direction: str,
+    tenants: tuple[str, str],
+    route: str,
+    now: datetime,
+    after: str = "",
+    limit: int = 500,
 ) -> list[LedgerRow]:
-    """Held and in-doubt rows whose next look is due, in id order after `after`."""
+    """Held and in-doubt rows whose next look is due, in id order after `after`.
+
+    Rows of a connection that was removed belong to the one that joins the same (source, target) tenants now.
+    """
+    source, target = tenants
+    orphaned = ledger.c.connection.not_in(select(connections.c.name)) & (ledger.c.target_tenant == target)
     condition = (
-        (ledger.c.connection == connection)
+        ((ledger.c.connection == connection) | (orphaned & ledger.c.external_id.startswith(source + ":")))
         & (ledger.c.direction == direction)
         & (ledger.c.route == route)
         & ledger.c.outcome.in_([Outcome.HELD, Outcome.IN_DOUBT])

@@ -16,7 +16,7 @@ from ml_connector.domain.reasons import Reason, reason
 from ml_connector.store import ledger
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.ledger import DONE, PENDING, REFUSED, LedgerRow
-from ml_connector.sync.run import SyncRun, event
+from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Route
 from ml_connector.sync.work import Work, pack
 
@@ -161,7 +161,8 @@ def _leave(run: SyncRun, route: Route[Any], work: Work[Any], step: str | Decisio
 
 
 def _outcome(run: SyncRun, route: Route[Any], row: LedgerRow, decision: Decision) -> tuple[Outcome, tuple[Reason, ...]]:
-    if decision.verdict is not Verdict.HELD or row.outcome is not Outcome.HELD or not row.version:
+    standing = row.outcome is Outcome.HELD and row.version and lacks(row.reasons) == lacks(decision.reasons)
+    if decision.verdict is not Verdict.HELD or not standing:
         return _OUTCOMES[decision.verdict], decision.reasons
     return expired(run, route, replace(row, reasons=decision.reasons))
 

@@ -39,7 +39,8 @@ class Store:
 class SyncRun:
     """A run that holds the lease of (connection, direction).
 
-    `settings_version` is the connection's at its start, `page` the page that is worked on.
+    `settings_version` is the connection's at its start, `page` the page that is worked on, `blocked` the lanes in
+    which a document may have been created that nobody has seen yet.
     """
 
     id: str
@@ -54,6 +55,7 @@ class SyncRun:
     routes: dict[str, Route[Any]]
     page_size: int = 500
     page: str = ""
+    blocked: set[str] = field(default_factory=set)
     cache: PageCache = field(default_factory=PageCache)
 
     @property
@@ -115,8 +117,8 @@ class SyncRun:
         )
 
     def judged(self, row: LedgerRow, outcome: Outcome, reasons: tuple[Reason, ...] = ()) -> LedgerRow:
-        """The row with a new outcome, decided on the current page; `since` stays when nothing about it changed."""
-        same = row.outcome is outcome and row.reasons == reasons and row.version > 0
+        """The row with a new outcome, decided on the current page; `since` stays while it lacks the same thing."""
+        same = row.outcome is outcome and lacks(row.reasons) == lacks(reasons) and row.version > 0
         return replace(
             row,
             connection=self.connection,
@@ -128,6 +130,12 @@ class SyncRun:
             last_run=self.id,
             last_page=self.page,
         )
+
+
+def lacks(reasons: Sequence[Reason]) -> list[tuple[str, ...]]:
+    """What reasons are about, without the quantities in them: a hold that gets smaller is still the same hold."""
+    about = ("po", "line", "supplier", "effect", "code")
+    return [(one.code, *(one.params.get(name, "") for name in about)) for one in reasons]
 
 
 def event(kind: str, row: LedgerRow, **data: Any) -> AuditEvent:

@@ -9,11 +9,12 @@ from typing import Any, Literal, Protocol
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.records import Unreadable
 from ml_connector.store import ledger, pages
-from ml_connector.sync.asking import ask, document
+from ml_connector.sync.asking import ask
 from ml_connector.sync.doubt import settle
 from ml_connector.sync.judging import judge
+from ml_connector.sync.lanes import hold_twins, in_turn, note_open_lanes
 from ml_connector.sync.run import SyncRun
-from ml_connector.sync.seams import Route, Turn
+from ml_connector.sync.seams import Route
 from ml_connector.sync.work import Page, Stage, Work, pack, unpack
 from ml_connector.sync.writing import write_all
 
@@ -130,6 +131,7 @@ class EngineSteps:
             run.store.db,
             connection=run.connection,
             direction=run.direction,
+            tenants=(run.source_tenant, run.target_tenant),
             route=route.name,
             now=self.started,
             after=cursor or "",
@@ -178,12 +180,15 @@ class EngineSteps:
             # Also where nothing is left to do: the source may have changed while nobody knew what was written.
             more, left, dropped = await self._again(route, settled.clear, drop_seen=False)
             outcomes += settled.left + left
+            note_open_lanes(self.run, route, doubtful)
             clear += more
             if dropped:
                 raise RuntimeError("a settled record was dropped")
         while clear:
-            now, later = _in_turn(self.run, route, clear)
-            outcomes += await write_all(self.run, route, now)
+            clear, waiting = await hold_twins(self.run, route, clear)
+            now, later = in_turn(self.run, route, clear)
+            outcomes += waiting + await write_all(self.run, route, now)
+            note_open_lanes(self.run, route, now)
             asked = await ask(self.run, route, later)
             outcomes += asked.left
             clear = asked.fresh + asked.unfinished
@@ -240,20 +245,3 @@ def _as_work(route: Route[Any], key: str, found: Any) -> Work[Any]:
     if isinstance(found, Unreadable):
         return Work(key=key, record=None, problem="unreadable", path=found.path)
     return Work(key=key, record=found)
-
-
-def _in_turn(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> tuple[list[Work[Any]], list[Work[Any]]]:
-    """Documents that touch one object go one after another, the later ones asked about again in between."""
-    first = route.effects[0]
-    lanes: set[str] = set()
-    touched: set[str] = set()
-    now, later = [], []
-    for work in works:
-        turn = Turn() if work.known.posted else first.turn(document(run, first, work))
-        if turn.lane in lanes or turn.waits_for & touched:
-            later.append(work)
-        else:
-            now.append(work)
-            lanes |= {turn.lane} - {""}
-        touched |= turn.touches
-    return now, later

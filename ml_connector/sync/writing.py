@@ -26,7 +26,7 @@ from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, REFUSED
 from ml_connector.store.reservations import LineUse
 from ml_connector.sync.asking import document, order, reserved
 from ml_connector.sync.judging import expired
-from ml_connector.sync.run import SyncRun, event
+from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Effect, Route
 from ml_connector.sync.work import Work, pack
 
@@ -237,7 +237,7 @@ class _Chunk:
     def _stop(self, work: Work[Any], row: LedgerRow, outcome: Outcome, why: Any, *, detail: str = "") -> None:
         """The record goes no further in this run; a hold for the same reason as before is as old as it was."""
         row = self.run.judged(row, outcome, (why,))
-        if outcome is Outcome.HELD and work.held is not None and work.held[0] == row.reasons:
+        if outcome is Outcome.HELD and work.held is not None and lacks(work.held[0]) == lacks(row.reasons):
             row = replace(row, since=work.held[1])
             outcome, reasons = expired(self.run, self.route, row)
             row = replace(row, outcome=outcome, reasons=reasons, due_at=row.due_at if outcome is Outcome.HELD else None)

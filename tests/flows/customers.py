@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,7 +29,6 @@ from tests.engine.coupa_qad import settings
 from tests.engine.world import Json
 from tests.flows.desk import Desk
 
-DIRECTION = "coupa_to_qad"
 # Planted wherever a customer's secrets and names go, and looked for wherever something is kept.
 COUPA_SECRET = "canary-coupa-secret-5f0c91"
 QAD_PASSWORD = "canary-qad-password-b27e44"
@@ -46,7 +47,11 @@ class Customer:
 
     async def run(self) -> State[Any]:
         """One flow run in this process; its final state."""
-        state: State[Any] = await coupa_to_qad(self.name, return_state=True)
+        # Prefect leaves a connection of its own unclosed in each flow run; it is collected here, where we know of it.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+            state: State[Any] = await coupa_to_qad(self.name, return_state=True)
+            gc.collect()
         return state
 
     async def start(self) -> UUID:
@@ -79,10 +84,10 @@ class Customer:
         """The running number of the newest call a tenant received."""
         return int((await self.admin(system, "requests", method="GET"))["last"])
 
-    async def calls(self, system: str, method: str, *, since: int = 0) -> list[Json]:
-        """The calls of one method that a tenant received, logins aside."""
+    async def calls(self, system: str, method: str = "", *, since: int = 0) -> list[Json]:
+        """The calls (of one method) that a tenant received, logins aside."""
         found = (await self.admin(system, f"requests?since={since}", method="GET"))["requests"]
-        return [one for one in found if one["method"] == method and "oauth" not in one["path"]]
+        return [one for one in found if one["method"] == (method or one["method"]) and "oauth" not in one["path"]]
 
     async def spoil(self, system: str, **rule: Any) -> None:
         """Let calls to a tenant fail by a rule."""
@@ -116,10 +121,11 @@ async def customer(desk: Desk, name: str, seeds: dict[str, Json], **changes: Any
         urls = {"coupa": coupa_url, "qad": qad_url}
         await _save_blocks(name, urls)
         await _connect(name, changes)
-        found = Customer(desk, name, urls, await desk.deploy(DIRECTION, name))
+        found = Customer(desk, name, urls, await desk.deploy(name))
         for system, seed in seeds.items():
             await found.admin(system, "seed/base")
             await found.admin(system, "seed", _named(seed))
+        await found.admin("qad", "seed", {"suppliers": [{"supplierCode": "SUP00001", "addressName": SUPPLIER_NAME}]})
         yield found
 
 

@@ -14,14 +14,18 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import SettingsContext, get_settings_context
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import Settings as PrefectSettings
 from prefect.states import AwaitingRetry
 
+from deployments.deploying import deploy
 from deployments.home import Home
-from deployments.stack import POOL, Plan, Stack, running
-from ml_connector.pairs.registry import direction
+from deployments.stack import Plan, Stack, running
+from ml_connector.installation import Installation
 from ml_connector.settings import Settings
 from tasks import caching
 
@@ -46,18 +50,13 @@ class Desk:
         """The connector's home that every process here uses."""
         return self.stack.home
 
-    async def deploy(self, direction_name: str, connection: str) -> UUID:
-        """A deployment that the worker runs by module path, in a folder that holds nothing of the project."""
-        entrypoint = direction(direction_name).flow
-        flow_id = await self.client.create_flow_from_name(direction_name.replace("_", "-"))
-        return await self.client.create_deployment(
-            flow_id,
-            name=connection,
-            entrypoint=entrypoint,
-            work_pool_name=POOL,
-            parameters={"connection": connection},
-            job_variables={"working_dir": str(self.elsewhere)},
-        )
+    async def deploy(self, connection: str) -> UUID:
+        """The connection's own deployment; its processes start in a folder that holds nothing of the project."""
+        async with Installation.open() as one:
+            made = await deploy(one, self.client, scheduled=False)
+        deployment = next(UUID(row["id"]) for row in made if row["connection"] == connection)
+        await self.shift_clock(deployment, 0)
+        return deployment
 
     async def start(self, deployment: UUID) -> UUID:
         """Ask for a run by the worker."""
@@ -77,9 +76,19 @@ class Desk:
 
         async def probe() -> int | None:
             found = await self.client.read_flow_run(run)
-            return int(found.infrastructure_pid.rsplit(":", 1)[1]) if found.infrastructure_pid else None
+            return int(found.infrastructure_pid.rpartition(":")[2]) if found.infrastructure_pid else None
 
         return await until(probe, f"flow run {run} to have a process")
+
+    async def _gone(self, pid: int) -> None:
+        async def probe() -> bool | None:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                return True
+            return None
+
+        await until(probe, f"process {pid} to be gone")
 
     async def kill(self, run: UUID) -> None:
         """End the process of a run without warning and wait until the worker has noticed."""
@@ -87,11 +96,15 @@ class Desk:
         ended = await self.ended(run)
         assert ended.state is not None and ended.state.is_crashed(), ended.state
 
-    async def retry(self, run: UUID, *, clock_shift_s: float = 0.0) -> FlowRun:
-        """What the retry button does, and the run once it has ended again; its process may live in a later hour."""
-        env = {"ML_CONNECTOR_CLOCK_SHIFT_S": str(clock_shift_s)}
+    async def shift_clock(self, deployment: UUID, seconds: float) -> None:
+        """From now on the deployment's processes live so much later."""
+        env = {"ML_CONNECTOR_CLOCK_SHIFT_S": str(seconds)}
         variables = {"working_dir": str(self.elsewhere), "env": env}
-        (await self.client.update_flow_run(run, job_variables=variables)).raise_for_status()
+        await self.client.update_deployment(deployment, DeploymentUpdate(job_variables=variables))
+
+    async def retry(self, run: UUID) -> FlowRun:
+        """What the retry button does once the old process has gone, and the run when it has ended again."""
+        await self._gone(await self.pid(run))
         before = (await self.client.read_flow_run(run)).run_count
 
         async def probe() -> FlowRun | None:
@@ -129,9 +142,18 @@ async def opened(folder: Path) -> AsyncIterator[Desk]:
             with in_this_process():
                 async with get_client() as client:
                     yield Desk(stack, client, elsewhere)
+                await _hand_in_what_is_noted()
             caching._keys.cache_clear()
 
 
 def in_this_process() -> SettingsContext:
     """Prefect's settings as the environment has them now, for the length of a block."""
     return SettingsContext(profile=get_settings_context().profile, settings=PrefectSettings())
+
+
+async def _hand_in_what_is_noted() -> None:
+    """Logs and events of this process go to the server while it still runs."""
+    for service in (APILogWorker, EventsWorker):
+        waiting = service.drain_all()
+        if waiting is not None:
+            await waiting

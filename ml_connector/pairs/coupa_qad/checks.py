@@ -41,9 +41,16 @@ class InvoiceCheck:
     """The three-way match of Coupa invoices against QAD's orders and receipts."""
 
     def __init__(
-        self, qad: QadPort, read_uses: ReadUses, read_source_orders: ReadOrders, settings: CoupaQadSettings
+        self,
+        qad: QadPort,
+        settings: CoupaQadSettings,
+        *,
+        read_uses: ReadUses,
+        read_source_orders: ReadOrders,
+        token_of: Callable[[str], str],
     ) -> None:
         self._qad = qad
+        self._token_of = token_of
         self._read_source_orders = read_source_orders
         self._read_uses = read_uses
         self._settings = settings
@@ -58,7 +65,9 @@ class InvoiceCheck:
         uses = await self._read_uses(numbers)
         foreign: dict[LineKey, tuple[ReceiptMatch, ...]] = {}
         for supplier, since in self._since(sound, {po: [r.received_on for r in rows] for po, rows in receipts.items()}):
+            # A voucher of a record that is looked at now is no rival of it, even if the ledger has lost sight of it.
             ours = frozenset(token for use in uses.values() for token in use.tokens)
+            ours |= {self._token_of(one.key) for one in sound}
             for match in await self._qad.receipt_matches(supplier, since, ours):
                 key = (match.po_number, match.po_line)
                 foreign[key] = (*foreign.get(key, ()), match)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -25,21 +25,28 @@ from ml_connector.systems.coupa.ports import (
 from ml_connector.systems.qad.ports import QadPort
 from ml_connector.systems.qad.targets import SupplierInvoices
 
+RECORD_TYPE = "invoice"
 _INVOICES = TypeAdapter(SupplierInvoice)
 
 
 def invoices(
-    coupa: CoupaClient, qad: QadPort, read_uses: ReadUses, settings: CoupaQadSettings
+    coupa: CoupaClient,
+    qad: QadPort,
+    settings: CoupaQadSettings,
+    *,
+    read_uses: ReadUses,
+    token_of: Callable[[str], str],
 ) -> Route[SupplierInvoice]:
     """Approved Coupa invoices to QAD: create, mark exported, write the voucher back, report in Coupa's history."""
+    orders = partial(order_states, coupa)
     return Route(
         name="invoices",
-        record_type="invoice",
+        record_type=RECORD_TYPE,
         target_type="supplier_invoice",
         records=_INVOICES,
         reads=READS,
         source=ApprovedInvoices(coupa, filters=_filters(settings)),
-        check=InvoiceCheck(qad, read_uses, partial(order_states, coupa), settings),
+        check=InvoiceCheck(qad, settings, read_uses=read_uses, read_source_orders=orders, token_of=token_of),
         effects=(
             Effect(
                 name="create",

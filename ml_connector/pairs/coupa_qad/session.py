@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from ml_connector.domain.keys import ExternalId
+from ml_connector.domain.keys import ExternalId, token
 from ml_connector.domain.matching import LineKey
 from ml_connector.installation import Installation
 from ml_connector.pairs.base import Direction, Session, Transports, leased, need, read_settings
-from ml_connector.pairs.coupa_qad.routes import invoices
+from ml_connector.pairs.coupa_qad.routes import RECORD_TYPE, invoices
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.store import reservations, runs
 from ml_connector.store.leases import Lease
@@ -71,6 +71,9 @@ async def _coupa_to_qad(
             async with store.db.read() as tx:
                 return await reservations.uses(tx, row.target_tenant, numbers)
 
+        def token_of(key: str) -> str:
+            return token(ExternalId(row.source_tenant, RECORD_TYPE, key), row.target_tenant)
+
         run = SyncRun(
             id=run_id,
             connection=row.name,
@@ -81,7 +84,7 @@ async def _coupa_to_qad(
             settings_version=row.settings_version,
             store=store,
             lease=lease,
-            routes={"invoices": invoices(coupa, qad, read_uses, settings)},
+            routes={"invoices": invoices(coupa, qad, settings, read_uses=read_uses, token_of=token_of)},
             page_size=settings.invoices.page_size,
         )
         await runs.start(store.db, run_id, connection=row.name, direction=run.direction, now=run.now)

@@ -1,0 +1,186 @@
+"""Both commands of a newcomer as they are typed: the demo to its end, and the desk until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.commands.demo import fresh_folder
+from deployments.demo import POSTED, Teller
+from deployments.home import Home
+from deployments.processes import answers
+from ml_connector.errors import ConfigurationError
+from ml_connector.settings import Settings
+
+COMMAND = [sys.executable, "-m", "deployments.cli"]
+PATIENCE = 240.0  # seconds; on an idle machine a sixth of it
+SECRETS = ("coupa-demo-secret", "qad-demo-password")
+
+
+async def ml_connector(home: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run the command line to its end; gives exit code, stdout and stderr."""
+    pipe = asyncio.subprocess.PIPE
+    command = await asyncio.create_subprocess_exec(
+        *COMMAND, *arguments, env=_environment(home), stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    )
+    out, err = await asyncio.wait_for(command.communicate(), PATIENCE)
+    assert command.returncode is not None
+    return command.returncode, out.decode(), err.decode()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "ML_CONNECTOR_"))}
+    return {**kept, "ML_CONNECTOR_HOME": str(home), "COLUMNS": "200"}
+
+
+async def test_the_demo_plays_the_story_and_proves_it(tmp_path: Path) -> None:
+    code, out, err = await ml_connector(tmp_path, "demo")
+    assert code == 0, out + err
+    lines = [line.strip() for line in out.splitlines()]
+    for record in POSTED:
+        assert sum(line.startswith(record) and "created" in line and "QAD voucher" in line for line in lines) == 1
+    assert (
+        sum(line.startswith("INV-1005  held") and "no goods receipt posted for PO PO100005" in line for line in lines)
+        == 1
+    )
+    assert sum(line.startswith("INV-1006  held") and "PO PO109999 is not in the target" in line for line in lines) == 3
+    assert sum(line.startswith("INV-1007  rejected") and "add up to 160" in line for line in lines) == 3
+    assert sum(line.startswith("INV-1008  held") for line in lines) == 1
+    assert "ok       writes counted by the tenants: coupa 0 -> 12, qad 0 -> 4" in lines
+    assert "ok       writes counted by the tenants: coupa 12 -> 15, qad 4 -> 5" in lines
+    assert "ok       writes counted by the tenants: coupa 15 -> 15, qad 5 -> 5 (nothing was sent)" in lines
+    assert "DIFFERS" not in out
+    assert "0 lost" in out and "make up" in out
+    assert "Run 1: " in err
+    assert not any(secret in out + err for secret in SECRETS)
+    _everything_is_in_one_folder(tmp_path)
+
+
+def _everything_is_in_one_folder(home: Path) -> None:
+    assert [path.name for path in home.iterdir()] == ["demo"]
+    with closing(sqlite3.connect(home / "demo" / "ml-connector.db")) as store:
+        found = store.execute("select label, count(*) from ledger where outcome = 'created' group by label").fetchall()
+    assert dict(found) == dict.fromkeys(POSTED, 1)
+    for log in (home / "demo" / "logs").glob("*.log"):
+        assert not any(secret in log.read_text(errors="replace") for secret in SECRETS)
+
+
+async def test_the_desk_stays_up_answers_commands_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    async with _desk(tmp_path) as shown:
+        home = tmp_path / "up"
+        first = await _ended(home, "run", "demo", "--wait", "--json")
+        assert (first["state"], sum(first["counts"].values())) == ("Held", 3)
+        code, out, err = await ml_connector(home, "held", "--json")
+        assert (code, [row["record"] for row in json.loads(out)]) == (0, ["INV-1005", "INV-1006"]), err
+        code, out, err = await ml_connector(home, "ping", "demo", "--json")
+        assert (code, [(one["system"], one["ok"]) for one in json.loads(out)]) == (0, [("coupa", True), ("qad", True)])
+        assert not any(secret in out + err for secret in SECRETS)
+        code, out, _ = await ml_connector(home, "ping", "qad-credentials/demo", "--again", "--json")
+        assert (code, [one["who"] for one in json.loads(out)]) == (0, ["qad-demo in workspace (default)"])
+        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["unchanged"]
+        truth = await _truth(shown["sandbox_qad"])
+        assert sorted(truth["invoices_by_token"].values()) == [1, 1, 1, 1]
+        await _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment(home, shown)
+    assert not (home / "server-address").exists()
+    assert not any([await answers(f"{shown[f'sandbox_{name}']}/_sandbox/health")() for name in ("coupa", "qad")])
+
+
+async def _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment(
+    home: Path, shown: dict[str, str]
+) -> None:
+    user, _, password = shown["login"].partition(":")
+    async with httpx.AsyncClient(
+        base_url=f"{shown['prefect_ui']}/api/", auth=(user, password), trust_env=False, timeout=30
+    ) as api:
+        where = "deployments/name/coupa-to-qad/demo"
+        found = (await api.get(where)).json()
+        assert (found["concurrency_options"]["collision_strategy"], found["global_concurrency_limit"]["limit"]) == (
+            "ENQUEUE",
+            1,
+        )
+        (schedule,) = found["schedules"]
+        assert (schedule["schedule"]["interval"], found["parameters"]) == (300.0, {"connection": "demo"})
+        path = f"deployments/{found['id']}/schedules/{schedule['id']}"
+        (await api.patch(path, json={"active": False})).raise_for_status()
+        (
+            await api.patch(f"deployments/{found['id']}", json={"tags": ["ml-connector", *found["tags"][1:], "mine"]})
+        ).raise_for_status()
+        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["updated"]
+        found = (await api.get(where)).json()
+        assert [one["active"] for one in found["schedules"]] == [False]
+        with closing(sqlite3.connect(home / "ml-connector.db")) as store, store:
+            store.execute("update connection set state = 'paused'")
+        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["removed"]
+        assert (await api.get(where)).status_code == httpx.codes.NOT_FOUND
+        code, _, err = await ml_connector(home, "run", "demo")
+        assert (code, err) == (2, "ml-connector: there is no deployment coupa-to-qad/demo; run: ml-connector deploy\n")
+
+
+@asynccontextmanager
+async def _desk(home: Path) -> AsyncIterator[dict[str, str]]:
+    """`ml-connector up` for the length of the block; gives what it shows."""
+    with (home / "stderr").open("wb") as told:
+        command = await asyncio.create_subprocess_exec(
+            *COMMAND, "up", "--json", env=_environment(home), stdout=asyncio.subprocess.PIPE, stderr=told
+        )
+    assert command.stdout is not None
+    try:
+        shown = await asyncio.wait_for(command.stdout.readuntil(b"}\n"), PATIENCE)
+        yield json.loads(shown)
+    finally:
+        if command.returncode is None:
+            command.send_signal(signal.SIGINT)
+        code = await asyncio.wait_for(command.wait(), PATIENCE)
+    assert code == 0, (home / "stderr").read_text()
+
+
+async def _ended(home: Path, *arguments: str) -> Any:
+    code, out, err = await ml_connector(home, *arguments)
+    assert code == 0, out + err
+    return json.loads(out)
+
+
+async def _truth(url: str) -> Any:
+    async with httpx.AsyncClient(trust_env=False) as api:
+        return (await api.get(f"{url}/_sandbox/truth")).json()
+
+
+def test_the_demo_replaces_only_its_own_folder(tmp_path: Path) -> None:
+    folder = fresh_folder(tmp_path / "demo")
+    (folder / "left").write_text("over")
+    assert sorted(path.name for path in fresh_folder(folder).iterdir()) == ["made-by-ml-connector-demo"]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis").write_text("not yet published")
+    with pytest.raises(ConfigurationError, match="was not made by the demo"):
+        fresh_folder(mine)
+    assert (mine / "thesis").exists()
+
+
+def test_the_demo_does_not_pull_the_ground_from_under_a_running_one(tmp_path: Path) -> None:
+    home = Home.open(Settings(home=fresh_folder(tmp_path / "demo")))
+    with home.held(), pytest.raises(ConfigurationError, match=r"a demo runs in .* already"):
+        fresh_folder(home.root)
+    assert home.keys.exists()
+
+
+def test_a_story_that_was_not_finished_or_differs_is_not_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    teller = Teller()
+    teller.check("one", expected=1, found=1)
+    assert not teller.ok
+    teller.finished = True
+    assert teller.ok
+    teller.check("two", expected={"INV-1001": 1}, found={"INV-1001": 2})
+    assert not teller.ok
+    assert "expected {'INV-1001': 1}" in capsys.readouterr().out
