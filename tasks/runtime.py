@@ -87,7 +87,8 @@ async def sync_run(direction: str, connection: str) -> AsyncIterator[ActiveRun]:
             get_run_logger().info(busy.message)
             yield run
         finally:
-            _active.pop((connection, direction), None)
+            if _active.get((connection, direction)) is run:
+                del _active[connection, direction]
 
 
 async def load_block(name: str) -> Any:

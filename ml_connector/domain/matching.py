@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 
 from ml_connector.domain.documents import is_credit
 from ml_connector.domain.money import ZERO, plain
@@ -24,6 +24,8 @@ from ml_connector.domain.records import (
     SupplierInvoice,
 )
 
+# Enough for the largest amount over the smallest price.
+_DIGITS = 60
 _QUANTUM = Decimal("1E-10")
 # What rounding leaves of an amount line is no open quantity.
 _REST = Decimal("1E-8")
@@ -53,11 +55,9 @@ class MatchContext:
 def match_invoice(invoice: SupplierInvoice, context: MatchContext) -> Decision:
     """Decide one invoice against the orders and receipts of its lines; lines without a PO are not looked at."""
     wanted: dict[LineKey, Decimal] = {}
-    decisions = []
-    for line in invoice.lines:
-        if line.po_number is not None:
-            decisions.append(_match_line(invoice, line, context, wanted))
-    return _merged(worst(decisions))
+    with localcontext(prec=_DIGITS):
+        lines = [line for line in invoice.lines if line.po_number is not None]
+        return _merged(worst(_match_line(invoice, line, context, wanted) for line in lines))
 
 
 def _match_line(

@@ -37,6 +37,8 @@ TEXTS: Mapping[str, str] = {
     "zero_total": "the invoice total is zero",
     "account_missing": "no account is configured for {kind}",
     "source_not_found": "the source record cannot be found by its key any more",
+    "not_mappable": "the record cannot be turned into a document ({error}); its content is kept for a closer look",
+    "number_taken": "{target} belongs to another record of ours already: the target gave its number out twice",
     "source_unreadable": "the source record cannot be read: {path}",
     "filter_status": "status is {status}, only approved invoices are sent",
     "filter_payment_channel": "payment channel {channel} is outside this connection",

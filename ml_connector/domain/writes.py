@@ -64,12 +64,14 @@ class Done:
     """The target confirmed the write. `notes` are warnings or states worth showing (e.g. QAD's hold amount).
 
     `reverse` says that the answer shows a record which is no longer eligible: a person has to undo the document.
+    `changed` says that the source record may have been edited since it was read, so it is read again.
     """
 
     target_id: str
     data: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reverse: bool = False
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,15 @@ class NotSent:
     """Provably nothing happened; the next run may simply send it."""
 
     why: str
+
+
+class Stopped(Exception):
+    """Sending ended early because of `cause`; `sent` are the answers until then, what is missing was never written."""
+
+    def __init__(self, sent: Mapping[str, Done | Refused | Doubt | NotSent], cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.sent = sent
+        self.cause = cause
 
 
 Sent = Done | Refused | Doubt | NotSent

@@ -97,9 +97,13 @@ async def leased(installation: Installation, row: ConnectionRow, direction: str)
     store = installation.store
     lease = Lease(store.db, store.clock, name=f"{row.name}/{direction}", owner=uuid4().hex)
     await lease.acquire()
+    beat = asyncio.create_task(lease.beat())
     try:
         yield lease
     finally:
+        beat.cancel()
+        # A beat that failed has left the lease to end, which every send and every chunk notices by itself.
+        await asyncio.gather(beat, return_exceptions=True)
         await lease.release()
 
 

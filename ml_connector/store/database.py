@@ -24,7 +24,12 @@ class Database:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.is_sqlite and (path := make_url(url).database):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self.engine: AsyncEngine = create_async_engine(url, **({} if self.is_sqlite else {"pool_size": 5}))
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            # The values of a failed statement are business data, and error texts end up in logs and in Prefect.
+            hide_parameters=True,
+            **({} if self.is_sqlite else {"pool_size": 5}),
+        )
         if self.is_sqlite:
             _prepare_sqlite(self.engine)
 

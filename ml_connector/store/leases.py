@@ -1,11 +1,12 @@
 """One writer per (connection, direction): a lease with an epoch, so that a run that hung past its end is fenced off.
 
-180 s long; a run renews it between chunks and reads it again before each one. The epoch rises with every owner, and
+180 s long; a run renews it while it works and reads it again before each chunk. The epoch rises with every owner, and
 whatever an older epoch left unfinished is found by the next.
 """
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from sqlalchemy import select, update
@@ -20,6 +21,7 @@ LENGTH_S = 180.0
 RENEW_AFTER_S = 60.0
 WAIT_S = 30.0
 _POLL_S = 1.0
+_BEAT_S = 20.0
 
 
 class Lease:
@@ -69,20 +71,29 @@ class Lease:
         return self._clock.monotonic() + self.remaining()
 
     async def keep(self) -> None:
-        """Call before each chunk: prove that the lease is still ours, and renew it when it is a minute old."""
+        """Prove that the lease is still ours, and renew it when it is a minute old; one that has ended is lost."""
         if LENGTH_S - self.remaining() < RENEW_AFTER_S:
             async with self._db.read() as tx:
                 await self.verify(tx)
             return
         wall, mono = self._clock.now(), self._clock.monotonic()
         async with self._db.write() as tx:
-            await self.verify(tx, ended_is_lost=False)
+            await self.verify(tx)
             until = wall + timedelta(seconds=LENGTH_S)
             await tx.execute(update(lease).where(lease.c.name == self.name).values(until=until))
         self._renewed_wall, self._renewed_mono = wall, mono
 
+    async def beat(self) -> None:
+        """Renew until cancelled, beside the work, by real time: a long page must not outlive its lease."""
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            await self.keep()
+
     async def verify(self, tx: AsyncConnection, *, ended_is_lost: bool = True) -> None:
-        """Refuse to go on inside a transaction when another run has taken over (or our time is over)."""
+        """Refuse to go on inside a transaction when another run has taken over (or our time is over).
+
+        What is known already may be recorded after the end as long as nobody took over.
+        """
         query = select(lease.c.owner, lease.c.epoch).where(lease.c.name == self.name).with_for_update(read=True)
         row = (await tx.execute(query)).one_or_none()
         if row is None or (row.owner, row.epoch) != (self.owner, self.epoch):

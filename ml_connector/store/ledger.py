@@ -109,6 +109,36 @@ def row_id(direction: str, external_id: str, target_tenant: str) -> str:
     return hashlib.sha256(f"{direction}|{external_id}|{target_tenant}".encode()).hexdigest()[:32]
 
 
+def aligned(row: LedgerRow, names: Sequence[str]) -> LedgerRow:
+    """The row with its effects in the order that a route has now: settings may add, drop or reorder effects.
+
+    An effect that is new to a finished document counts as done, for new settings do not rewrite what is posted; one
+    that the route no longer has goes to the end and is over.
+    """
+    if [one.name for one in row.effects[: len(names)]] == list(names) and not row.effects[len(names) :]:
+        return row
+    known = {one.name: one for one in row.effects}
+    added = DONE if row.complete else PENDING
+    wanted = [known.get(name, EffectRow(0, name, added)) for name in names]
+    over = [replace(one, state=DONE, doubt_since=None) for one in row.effects if one.name not in names]
+    return replace(row, effects=tuple(replace(one, ordinal=n) for n, one in enumerate([*wanted, *over])))
+
+
+async def owners(db: Database, tenant: str, target_type: str, target_ids: Iterable[str]) -> dict[str, str]:
+    """Which row created or adopted each of these target objects."""
+    found: dict[str, str] = {}
+    ids = sorted(set(target_ids))
+    async with db.read() as tx:
+        for start in range(0, len(ids), _CHUNK):
+            query = select(ledger.c.target_id, ledger.c.id).where(
+                ledger.c.target_tenant == tenant,
+                ledger.c.target_type == target_type,
+                ledger.c.target_id.in_(ids[start : start + _CHUNK]),
+            )
+            found |= {row.target_id: row.id for row in await tx.execute(query)}
+    return found
+
+
 async def load(db: Database, ids: Iterable[str]) -> dict[str, LedgerRow]:
     """Rows by id, without those that do not exist."""
     found: dict[str, LedgerRow] = {}
@@ -126,11 +156,12 @@ async def due(
     direction: str,
     tenants: tuple[str, str],
     route: str,
+    settings_version: int,
     now: datetime,
     after: str = "",
     limit: int = 500,
 ) -> list[LedgerRow]:
-    """Held and in-doubt rows whose next look is due, in id order after `after`.
+    """Held and in-doubt rows whose next look is due, and rejected ones decided under older settings, in id order.
 
     Rows of a connection that was removed belong to the one that joins the same (source, target) tenants now.
     """
@@ -140,8 +171,10 @@ async def due(
         ((ledger.c.connection == connection) | (orphaned & ledger.c.external_id.startswith(source + ":")))
         & (ledger.c.direction == direction)
         & (ledger.c.route == route)
-        & ledger.c.outcome.in_([Outcome.HELD, Outcome.IN_DOUBT])
-        & (ledger.c.due_at <= now)
+        & (
+            (ledger.c.outcome.in_([Outcome.HELD, Outcome.IN_DOUBT]) & (ledger.c.due_at <= now))
+            | ((ledger.c.outcome == Outcome.REJECTED) & (ledger.c.settings_version < settings_version))
+        )
         & (ledger.c.id > after)
     )
     async with db.read() as tx:
@@ -175,6 +208,13 @@ async def by_label(db: Database, text: str) -> list[LedgerRow]:
     )
     async with db.read() as tx:
         return list((await _read(tx, condition)).values())
+
+
+async def is_young(db: Database, direction: str, target_tenant: str) -> bool:
+    """Whether nothing was ever written in this direction to this tenant, as far as this store knows."""
+    written = (ledger.c.direction == direction) & (ledger.c.target_tenant == target_tenant) & (ledger.c.attempts > 0)
+    async with db.read() as tx:
+        return (await tx.execute(select(ledger.c.id).where(written).limit(1))).first() is None
 
 
 async def totals(db: Database, connection: str, direction: str) -> dict[str, int]:

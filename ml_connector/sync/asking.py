@@ -20,6 +20,9 @@ from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Effect, Facts, Route
 from ml_connector.sync.work import Work
 
+# What pure code raises over a document that nobody foresaw.
+UNUSABLE = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError)
+
 
 @dataclass(slots=True)
 class Asked:
@@ -37,8 +40,10 @@ def document(run: SyncRun, effect: Effect[Any], work: Work[Any]) -> Mapping[str,
     return effect.document(facts)
 
 
-def order(effect: Effect[Any], row: LedgerRow, payload: Mapping[str, Any], *, key: str = "") -> Order:
-    """What a target gets to see of a row."""
+def order(
+    effect: Effect[Any], row: LedgerRow, payload: Mapping[str, Any], *, key: str = "", thorough: bool = True
+) -> Order:
+    """What a target gets to see of a row; `thorough` looks for the token by itself as well."""
     return Order(
         external_id=row.external_id,
         token=row.token,
@@ -47,6 +52,7 @@ def order(effect: Effect[Any], row: LedgerRow, payload: Mapping[str, Any], *, ke
         operation=effect.operation,
         payload=payload,
         target_id=ExternalId.parse(row.external_id).key if effect.about == "source" else row.target_id or "",
+        thorough=thorough,
         lane=effect.turn(payload).lane,
     )
 
@@ -54,13 +60,17 @@ def order(effect: Effect[Any], row: LedgerRow, payload: Mapping[str, Any], *, ke
 async def ask(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> Asked:
     """Look for the documents that are about to be created; saves what is found, in one transaction."""
     asked = Asked()
+    works = await _mappable(run, route, works, asked)
     creating = [work for work in works if not work.known.posted]
     asked.fresh += [work for work in works if work.known.posted]
     if not creating:
         return asked
     first = route.effects[0]
-    orders = {work.known.external_id: order(first, work.known, document(run, first, work)) for work in creating}
-    findings = await first.target.find(list(orders.values()))
+    orders = [
+        order(first, work.known, document(run, first, work), thorough=run.young or work.known.attempts > 0)
+        for work in creating
+    ]
+    findings = await first.target.find(orders)
     known: list[tuple[Work[Any], Finding]] = []
     for work in creating:
         finding = findings.get(work.known.external_id, Absent())
@@ -73,19 +83,40 @@ async def ask(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> As
     return asked
 
 
+async def _mappable(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], asked: Asked) -> list[Work[Any]]:
+    """The records that can be mapped; one that cannot is rejected and stops no other."""
+    good, bad = [], []
+    for work in works:
+        try:
+            document(run, route.effects[0], work)
+        except UNUSABLE as error:
+            bad.append(_exception(run, route, work, reason("not_mappable", error=type(error).__name__)))
+        else:
+            good.append(work)
+    if bad:
+        async with run.transaction() as tx:
+            await run.save(tx, bad, [event("rejected", row) for row in bad])
+        asked.left += [row.outcome for row in bad]
+    return good
+
+
 async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Finding]], asked: Asked) -> None:
+    found = {work.known.id: one.target_id for work, one in known if isinstance(one, Found)}
+    taken = await run.owned_elsewhere(route, found)
+    rows, events, claims = [], [], []
+    for work, finding in known:
+        if isinstance(finding, Found) and not finding.differs and work.known.id not in taken:
+            row = _adopted(run, route, work, finding)
+            claims += reserved(run, row, work, permanent=True)
+            events.append(event("adopted", row, target=finding.target_id))
+        else:
+            row = _exception(run, route, work, conflict(finding))
+            events.append(event("rejected", row))
+        rows.append(row)
     async with run.transaction() as tx:
-        rows, events = [], []
-        for work, finding in known:
-            if isinstance(finding, Found) and not finding.differs:
-                row = _adopted(run, route, work, finding)
-                await reservations.reserve(tx, reserved(run, row, work, permanent=True))
-                events.append(event("adopted", row, target=finding.target_id))
-            else:
-                row = _exception(run, route, work, conflict(finding))
-                events.append(event("rejected", row))
-            rows.append(row)
         saved = await run.save(tx, rows, events)
+        await reservations.lock_orders(run.store.db, tx, run.target_tenant, {one["po_number"] for one in claims})
+        await reservations.reserve(tx, claims)
     for (work, _), row in zip(known, saved, strict=True):
         work.row = row
         if row.posted and not row.complete:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import reason
-from ml_connector.domain.writes import Absent, Finding, Foreign, Found
+from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Several
 from ml_connector.store import ledger, reservations
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, LedgerRow
@@ -75,10 +75,19 @@ async def _conclude(
     findings: dict[str, Finding],
     asked_at: datetime,
 ) -> Settled:
+    found = {
+        work.known.id: one.target_id
+        for work in works
+        if isinstance(one := findings.get(work.known.external_id), Found) and _creates(work)
+    }
+    taken = await run.owned_elsewhere(route, found)
     settled, standing = Settled(), []
     changed: list[tuple[Work[Any], LedgerRow, AuditEvent]] = []
     for work in works:
-        answer = _answer(run, route, work, findings.get(work.known.external_id, Absent()), asked_at)
+        finding = findings.get(work.known.external_id, Absent())
+        if work.known.id in taken and isinstance(finding, Found):
+            finding = Several((finding.target_id,))
+        answer = _answer(run, route, work, finding, asked_at)
         if answer is None:
             standing.append(work.known)
             settled.left.append(work.known.outcome)
@@ -98,6 +107,11 @@ async def _conclude(
         else:
             settled.clear.append(work)
     return settled
+
+
+def _creates(work: Work[Any]) -> bool:
+    one = work.known.in_doubt
+    return one is not None and one.ordinal == 0
 
 
 def _answer(

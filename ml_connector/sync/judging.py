@@ -16,6 +16,7 @@ from ml_connector.domain.reasons import Reason, reason
 from ml_connector.store import ledger
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.ledger import DONE, PENDING, REFUSED, LedgerRow
+from ml_connector.sync.asking import UNUSABLE
 from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Route
 from ml_connector.sync.work import Work, pack
@@ -46,10 +47,10 @@ async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], *, 
 
     A record that another page of this run has decided already is dropped, unless `drop_seen` is off.
     """
-    rows = await ledger.load(run.store.db, (run.row_id(route, work.key) for work in works))
+    rows = await run.rows(route, (work.key for work in works))
     judged, leaving, to_check = Judged(), _Leaving(), []
     for work in works:
-        work.row = rows.get(run.row_id(route, work.key))
+        work.row = rows.get(work.key)
         step = _classify(run, route, work, drop_seen)
         if step == "drop":
             judged.dropped += 1
@@ -126,7 +127,7 @@ async def _check(run: SyncRun, route: Route[Any], works: list[Work[Any]], judged
     if not works:
         return
     records = [work.record for work in works]
-    decisions = route.check.decide(records, await route.check.load(records))
+    decisions = _decide(route, records, await route.check.load(records))
     for work, decision in zip(works, decisions, strict=True):
         if decision.ready:
             work.decision = decision
@@ -136,11 +137,26 @@ async def _check(run: SyncRun, route: Route[Any], works: list[Work[Any]], judged
             judged.left.append(_leave(run, route, work, decision, leaving))
 
 
+def _decide(route: Route[Any], records: list[Any], context: Any) -> list[Decision]:
+    """The check's decisions; a record that it cannot digest is rejected by itself and stops no other."""
+    try:
+        return route.check.decide(records, context)
+    except UNUSABLE:
+        return [_decide_alone(route, record, context) for record in records]
+
+
+def _decide_alone(route: Route[Any], record: Any, context: Any) -> Decision:
+    try:
+        return route.check.decide([record], context)[0]
+    except UNUSABLE as error:
+        return Decision(Verdict.REJECTED, (reason("not_mappable", error=type(error).__name__),))
+
+
 def _leave(run: SyncRun, route: Route[Any], work: Work[Any], step: str | Decision, leaving: _Leaving) -> Outcome:
     """Note the outcome of a record that goes no further; a standing one is only touched."""
     row = work.row or run.new_row(route, work)
     if isinstance(step, str):
-        if row.outcome in (Outcome.HELD, Outcome.REJECTED):
+        if row.outcome in (Outcome.HELD, Outcome.REJECTED, Outcome.IN_DOUBT):
             # Edited after posting and edited back, say: the exception is over.
             cleared = run.judged(row, Outcome.CREATED)
             cleared = replace(cleared, source_version=row.written_version)
@@ -155,7 +171,7 @@ def _leave(run: SyncRun, route: Route[Any], work: Work[Any], step: str | Decisio
         return outcome
     changed = replace(run.judged(row, outcome, reasons), source_version=version)
     if work.record is not None:
-        changed = replace(changed, label=route.label(work.record), snapshot=_sealed(run, changed, work))
+        changed = replace(changed, label=run.label(route, work), snapshot=_sealed(run, changed, work))
     leaving.changed.append((changed, event(outcome.value, changed)))
     return outcome
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -24,6 +24,8 @@ from ml_connector.store.ledger import EffectRow, LedgerRow
 from ml_connector.sync.seams import Route
 from ml_connector.sync.work import PageCache, Work
 
+_LABEL_LENGTH = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -40,7 +42,7 @@ class SyncRun:
     """A run that holds the lease of (connection, direction).
 
     `settings_version` is the connection's at its start, `page` the page that is worked on, `blocked` the lanes in
-    which a document may have been created that nobody has seen yet.
+    which a document may have been created that nobody has seen yet, `young` a ledger without any history here.
     """
 
     id: str
@@ -56,6 +58,7 @@ class SyncRun:
     page_size: int = 500
     page: str = ""
     blocked: set[str] = field(default_factory=set)
+    young: bool = True
     cache: PageCache = field(default_factory=PageCache)
 
     @property
@@ -77,7 +80,7 @@ class SyncRun:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction that no run without the lease gets through."""
         async with self.store.db.write() as tx:
-            await self.lease.verify(tx)
+            await self.lease.verify(tx, ended_is_lost=False)
             yield tx
 
     async def save(
@@ -96,6 +99,23 @@ class SyncRun:
         """The ledger row of a source record."""
         return ledger.row_id(self.direction, str(self.external_id(route, key)), self.target_tenant)
 
+    def label(self, route: Route[Any], work: Work[Any]) -> str:
+        """The document number as a person knows it, made fit for a column: printable and not endless."""
+        text = route.label(work.record) if work.record is not None else work.key
+        return "".join(letter if letter.isprintable() else " " for letter in text)[:_LABEL_LENGTH]
+
+    async def rows(self, route: Route[Any], keys: Iterable[str]) -> dict[str, LedgerRow]:
+        """The ledger rows of source keys, their effects in the order of the route as it is now."""
+        ids = {self.row_id(route, key): key for key in keys}
+        names = [effect.name for effect in route.effects]
+        found = await ledger.load(self.store.db, ids)
+        return {ids[row_id]: ledger.aligned(row, names) for row_id, row in found.items()}
+
+    async def owned_elsewhere(self, route: Route[Any], target_ids: Mapping[str, str]) -> frozenset[str]:
+        """Of {row id: target id} the rows whose target object another row has already: a number given out twice."""
+        owners = await ledger.owners(self.store.db, self.target_tenant, route.target_type, target_ids.values())
+        return frozenset(row for row, target in target_ids.items() if owners.get(target, row) != row)
+
     def new_row(self, route: Route[Any], work: Work[Any]) -> LedgerRow:
         """The first ledger row of a record, nothing done yet."""
         external_id = self.external_id(route, work.key)
@@ -107,7 +127,7 @@ class SyncRun:
             external_id=str(external_id),
             target_tenant=self.target_tenant,
             token=token(external_id, self.target_tenant),
-            label=route.label(work.record) if work.record is not None else work.key,
+            label=self.label(route, work),
             source_version="",
             settings_version=self.settings_version,
             outcome=Outcome.HELD,

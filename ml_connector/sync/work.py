@@ -65,7 +65,8 @@ class Page(BaseModel):
 class Work(Generic[R]):
     """One record in a page: as read, with its ledger row and the check's decision once there are any.
 
-    `held` keeps reasons and age of the hold that a write attempt replaces for the moment.
+    `held` keeps reasons and age of the hold that a write attempt replaces for the moment; `reread` says that the
+    source may have changed since it was read.
     """
 
     key: str
@@ -75,6 +76,7 @@ class Work(Generic[R]):
     row: LedgerRow | None = None
     decision: Decision | None = None
     held: tuple[tuple[Reason, ...], datetime] | None = None
+    reread: bool = False
 
     @property
     def known(self) -> LedgerRow:

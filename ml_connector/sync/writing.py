@@ -18,7 +18,8 @@ from ml_connector.domain.keys import ExternalId, canonical, fingerprint, idempot
 from ml_connector.domain.money import plain
 from ml_connector.domain.outcomes import Claim, Outcome
 from ml_connector.domain.reasons import reason
-from ml_connector.domain.writes import Done, Doubt, NotSent, Order, Refused, Sent
+from ml_connector.domain.writes import Done, Doubt, NotSent, Order, Refused, Sent, Stopped
+from ml_connector.errors import ConnectorError
 from ml_connector.store import reservations
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.leases import LENGTH_S
@@ -31,15 +32,12 @@ from ml_connector.sync.seams import Effect, Route
 from ml_connector.sync.work import Work, pack
 
 
-async def write_all(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> list[Outcome]:
-    """Send every effect that is not done yet; each record comes back with its outcome."""
+async def write_all(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> None:
+    """Send every effect that is not done yet; each record's row then carries its outcome."""
     slowest = min(effect.target.per_second for effect in route.effects)
     size = max(1, min(500, int(slowest * LENGTH_S / 2)))
-    outcomes: list[Outcome] = []
     for start in range(0, len(works), size):
-        await run.lease.keep()
-        outcomes += await _Chunk(run, route, list(works[start : start + size])).go()
-    return outcomes
+        await _Chunk(run, route, list(works[start : start + size])).go()
 
 
 def sealed_about(row: LedgerRow, effect: EffectRow) -> str:
@@ -67,21 +65,48 @@ class _Chunk:
     events: list[AuditEvent] = field(default_factory=list)
     permanent: set[str] = field(default_factory=set)
     freed: set[str] = field(default_factory=set)
+    taken: frozenset[str] = frozenset()
 
-    async def go(self) -> list[Outcome]:
+    async def go(self) -> None:
         self.alive = {work.known.id for work in self.works}
         for ordinal, effect in enumerate(self.route.effects):
+            await self.run.lease.keep()
             async with self.run.transaction() as tx:
                 orders = await self._intend(tx, ordinal, effect)
                 await self._flush(tx)
             if orders:
-                sent = await effect.target.send(list(orders.values()))
-                for work in self._at(ordinal, INTENDED):
-                    self._apply(work, effect, sent.get(work.known.external_id, Doubt("no answer for this record")))
+                await self._send(ordinal, effect, orders)
+        await self._record()
+
+    async def _send(self, ordinal: int, effect: Effect[Any], orders: Mapping[str, Order]) -> None:
+        stopped: Stopped | None = None
+        missing: Sent = Doubt("no answer for this record")
+        try:
+            sent = await effect.target.send(list(orders.values()))
+        except Stopped as error:
+            sent, stopped = error.sent, error
+            if isinstance(error.cause, ConnectorError):
+                # Login, rights or lease: definite, so what has no answer was not written.
+                missing = NotSent(error.cause.message)
+        works = self._at(ordinal, INTENDED)
+        if ordinal == 0:
+            self.taken = await self._taken(sent)
+        for work in works:
+            self._apply(work, effect, sent.get(work.known.external_id, missing))
+        if stopped is not None:
+            await self._record()
+            raise stopped.cause
+
+    async def _taken(self, sent: Mapping[str, Sent]) -> frozenset[str]:
+        """Rows whose new document has a number that the target gave to another record of ours before."""
+        rows = {work.known.external_id: work.known.id for work in self.works}
+        created = {rows[name]: one.target_id for name, one in sent.items() if isinstance(one, Done)}
+        return await self.run.owned_elsewhere(self.route, created)
+
+    async def _record(self) -> None:
         if self.dirty:
             async with self.run.transaction() as tx:
                 await self._flush(tx)
-        return [work.known.outcome for work in self.works]
 
     def _at(self, ordinal: int, state: str) -> list[Work[Any]]:
         return [
@@ -98,7 +123,9 @@ class _Chunk:
         for work in todo:
             payload = self._plan(work, ordinal, effect)
             orders[work.known.external_id] = order(effect, work.known, payload, key=work.known.effects[ordinal].key)
-            self._note(work, event("intended", work.known, effect=effect.name, revision=work.known.revision))
+            self._note(
+                work, event("intended", work.known, effect=effect.name, revision=work.known.effects[ordinal].revision)
+            )
         return orders
 
     def _plan(self, work: Work[Any], ordinal: int, effect: Effect[Any]) -> Mapping[str, Any]:
@@ -139,7 +166,7 @@ class _Chunk:
         snapshot = self.run.store.keys.seal(pack([work]), about=row.id, schema=row.route, version=1)
         return replace(
             row,
-            label=self.route.label(work.record),
+            label=self.run.label(self.route, work),
             source_version=version,
             written_version=version,
             fingerprint=print_now,
@@ -200,7 +227,7 @@ class _Chunk:
                 self._refused(work, row, one, sent)
             case NotSent():
                 back = row.with_effect(replace(one, state=PENDING, blob=None))
-                self._stop(work, back, Outcome.HELD, reason("transient", effect=one.name))
+                self._stop(work, back, Outcome.HELD, reason("transient", effect=one.name), detail=sent.why)
             case Doubt():
                 doubtful = row.with_effect(replace(one, state=IN_DOUBT, doubt_since=self.run.now))
                 why = reason("waits_for_clear_answer", effect=one.name)
@@ -210,14 +237,16 @@ class _Chunk:
         finished = replace(one, state=DONE, target_id=sent.target_id, notes=sent.notes, doubt_since=None)
         row = row.with_effect(finished)
         if one.ordinal == 0:
-            row = replace(row, target_id=sent.target_id)
+            row = replace(row, target_id=None if row.id in self.taken else sent.target_id)
             self.permanent.add(row.id)
         updating = self.route.effects[one.ordinal].operation == "update"
         if row.complete:
             row = self.run.judged(row, Outcome.UPDATED if updating else Outcome.CREATED)
-        if sent.reverse:
-            row = self.run.judged(row, Outcome.REJECTED, (reason("reverse", target=row.target_id),))
+        if row.id in self.taken or sent.reverse:
+            why = reason("reverse" if sent.reverse else "number_taken", target=sent.target_id)
+            row = self.run.judged(row, Outcome.REJECTED, (why,))
             self.alive.discard(row.id)
+        work.reread = work.reread or sent.changed
         work.row = row
         notes: dict[str, Any] = {"notes": list(sent.notes)} if sent.notes else {}
         if sent.data:

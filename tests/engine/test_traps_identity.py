@@ -15,7 +15,7 @@ from tests.engine import stories as tell
 from tests.engine.stories import DIRECTION, POST, dies, invoice, killed, later, make, run, stands, vouchers
 from tests.engine.world import World
 
-LAST_YEAR = {"invoice_date": "2025-02-09T00:00:00-08:00"}
+LAST_YEAR: dict[str, Any] = {"invoice_date": "2025-02-09T00:00:00-08:00"}
 
 
 async def _stocked(folder: Path, template: Path, **changes: Any) -> World:
@@ -96,10 +96,13 @@ async def test_the_same_number_from_two_suppliers_is_two_invoices(tmp_path: Path
     world = await _stocked(tmp_path, sqlite_template)
     await tell.order(world, "PO200002", supplier="SUP00003")
     await tell.receive(world, 50, "PO200002")
-    other = {"supplier": {"number": "SUP00003"}, "lines": [tell.line(50, po="PO200002")]}
+    other: dict[str, Any] = {"supplier": {"number": "SUP00003"}, "lines": [tell.line(50, po="PO200002")]}
     await tell.send_in(world, invoice(1, "A-1"), invoice(2, "A-1", **other))
     assert await run(world) == {"created": 2}
-    assert sorted((await world.truth("qad"))["invoices_by_reference"]) == ["SUP00001/Invoice/A-1", "SUP00003/Invoice/A-1"]
+    assert sorted((await world.truth("qad"))["invoices_by_reference"]) == [
+        "SUP00001/Invoice/A-1",
+        "SUP00003/Invoice/A-1",
+    ]
 
 
 async def test_an_invoice_and_its_credit_note_may_bear_the_same_number(tmp_path: Path, sqlite_template: Path) -> None:

@@ -1,4 +1,4 @@
-"""A login that is refused is tried once; one run of a direction at a time writes, and whoever hung comes back to nothing."""
+"""A refused login is tried once; one run of a direction writes at a time, and whoever hung finds the door closed."""
 
 from __future__ import annotations
 

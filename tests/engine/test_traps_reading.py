@@ -1,4 +1,4 @@
-"""Reading while people work: pages that shrink, edits within a second, marks of our own, and nothing read for nothing."""
+"""Reading while people work: shrinking pages, edits within a second, marks of our own, nothing read for nothing."""
 
 from __future__ import annotations
 

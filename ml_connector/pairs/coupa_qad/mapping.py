@@ -37,7 +37,8 @@ def turn(payload: Mapping[str, Any]) -> Turn:
     """Creates for one (supplier, reference) go one after another, and a credit after the invoices of its orders."""
     orders = frozenset(order["number"] for order in payload["purchase_orders"])
     credit = payload["type"] == "credit_note"
-    return Turn(f"{payload['supplier']}|{payload['reference']}", orders, orders if credit else frozenset())
+    lane = f"{payload['supplier']}|{payload['reference']}"
+    return Turn(lane, waits_for=orders) if credit else Turn(lane, touches=orders)
 
 
 def supplier_invoice(facts: Facts[SupplierInvoice], settings: CoupaQadSettings) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from ml_connector.installation import Installation
 from ml_connector.pairs.base import Direction, Session, Transports, leased, need, read_settings
 from ml_connector.pairs.coupa_qad.routes import RECORD_TYPE, invoices
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
-from ml_connector.store import reservations, runs
+from ml_connector.store import ledger, reservations, runs
 from ml_connector.store.leases import Lease
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.store.reservations import LineUse
@@ -86,6 +86,7 @@ async def _coupa_to_qad(
             lease=lease,
             routes={"invoices": invoices(coupa, qad, settings, read_uses=read_uses, token_of=token_of)},
             page_size=settings.invoices.page_size,
+            young=await ledger.is_young(store.db, "coupa_to_qad", row.target_tenant),
         )
         await runs.start(store.db, run_id, connection=row.name, direction=run.direction, now=run.now)
         yield Session(

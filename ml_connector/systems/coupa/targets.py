@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from ml_connector.domain.writes import Absent, Done, Doubt, Finding, Found, NotSent, Order, Refused, Sent
+from ml_connector.domain.writes import Absent, Done, Doubt, Finding, Found, NotSent, Order, Refused, Sent, Stopped
 from ml_connector.errors import ContractError, RecordRejectedError, TransientError, UnknownOutcomeError
 from ml_connector.systems.coupa.client import CoupaClient, ExportedMark
 from ml_connector.systems.coupa.models import HistoryRecord
@@ -54,7 +54,9 @@ class ExportedFlag:
             return Refused("exported_ignored", "the answer still shows exported=false")
         expected = order.payload.get("expected_status")
         reverse = bool(expected) and mark[2] != expected
-        return Done(order.target_id, data={"status": mark[2]}, notes=_changes(order, mark), reverse=reverse)
+        notes = _changes(order, mark)
+        changed = any(note.startswith("updated_at_changed:") for note in notes)
+        return Done(order.target_id, data={"status": mark[2]}, notes=notes, reverse=reverse, changed=changed)
 
 
 def _changes(order: Order, mark: ExportedMark) -> tuple[str, ...]:
@@ -212,8 +214,8 @@ def _history_body(order: Order) -> dict[str, object]:
 async def send_each(orders: Sequence[Order], one: SendOne, workers: int) -> dict[str, Sent]:
     """Send orders with a fixed number of workers, those of one lane one after another.
 
-    An error that concerns the whole run (login, permission, lease) ends it: what is under way is waited for,
-    nothing new begins, then it is raised.
+    An error that concerns the whole run (login, permission, lease) ends it with `Stopped`: what is under way is
+    waited for, nothing new begins, and the answers so far travel with the error.
     """
     lanes: dict[str, list[Order]] = {}
     for order in orders:
@@ -234,7 +236,7 @@ async def send_each(orders: Sequence[Order], one: SendOne, workers: int) -> dict
 
     await asyncio.gather(*(work() for _ in range(min(workers, len(lanes)))))
     if fatal:
-        raise fatal[0]
+        raise Stopped(results, fatal[0])
     return results
 
 

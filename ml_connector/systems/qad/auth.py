@@ -160,9 +160,7 @@ class OAuthMint:
             extra = dict(before.extra)
         lives = [_number(answer.get("expires_in")), float(extra.get("session_s") or 0)]
         refresh = answer.get("refresh_token") or (before.refresh if before else "")
-        return Token(
-            access=access, refresh=str(refresh), minted_at=now, expires_at=now + _life(lives), extra=extra
-        )
+        return Token(access=access, refresh=str(refresh), minted_at=now, expires_at=now + _life(lives), extra=extra)
 
 
 class SessionMint:

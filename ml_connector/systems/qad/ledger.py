@@ -40,9 +40,7 @@ class Ledger(Reader):
         # Rows of other people's invoices as last seen, with what they use; an unchanged row is not read again.
         self._matches: dict[str, tuple[Row, tuple[ReceiptMatch, ...]]] = {}
 
-    async def receipt_matches(
-        self, supplier: str, since: date, leave_out: frozenset[str]
-    ) -> tuple[ReceiptMatch, ...]:
+    async def receipt_matches(self, supplier: str, since: date, leave_out: frozenset[str]) -> tuple[ReceiptMatch, ...]:
         """What invoices of a supplier changed since then use of receipts, less those with a token in `leave_out`.
 
         QAD filters by day in its server's time zone, so the read begins one day earlier.
@@ -52,7 +50,7 @@ class Ledger(Reader):
             Filter("supplier", "eq", supplier),
             Filter("last_modified", "ge", since - _LOOKBACK),
         ]
-        rows = await self.client.browse("supplierInvoice", where)
+        rows = self.whole(await self.client.browse("supplierInvoice", where))
         foreign = [
             row
             for row in rows

@@ -26,9 +26,7 @@ def needs_of(tenant: QadTenant) -> tuple[Need, ...]:
         Need("supplier", filters=("number", *by_set), reads=("active",)),
         Need("purchaseOrder", filters=("domain", "number"), reads=("supplier", "currency", "status")),
         Need("purchaseOrderLine", filters=("po_number",), rows=("line", "quantity", "price"), entity=False),
-        Need(
-            "receipt", filters=("po_number",), rows=("receiver", "line", "quantity", "received_on"), entity=False
-        ),
+        Need("receipt", filters=("po_number",), rows=("receiver", "line", "quantity", "received_on"), entity=False),
         Need(
             "supplierInvoice",
             filters=("entity", "supplier", "reference", "last_modified", "token"),

@@ -39,9 +39,7 @@ class QadPort(Protocol):
         """All posted receipts of these orders, returns and corrections negative."""
         ...
 
-    async def receipt_matches(
-        self, supplier: str, since: date, leave_out: frozenset[str]
-    ) -> tuple[ReceiptMatch, ...]:
+    async def receipt_matches(self, supplier: str, since: date, leave_out: frozenset[str]) -> tuple[ReceiptMatch, ...]:
         """What invoices of a supplier changed since then use of receipts, less those with a token in `leave_out`."""
         ...
 

@@ -32,7 +32,7 @@ class Reader:
 
         rows: dict[str, list[Row]] = {same(number): [] for number in numbers}
         for answer in await side_by_side(ask, self.groups(numbers), self.workers):
-            for row in answer:
+            for row in self.whole(answer):
                 place = rows.get(same(self.member(name, row, field)))
                 if place is not None:
                     place.append(row)

@@ -20,6 +20,7 @@ from ml_connector.domain.writes import (
     Refused,
     Sent,
     Several,
+    Stopped,
 )
 from ml_connector.errors import (
     ContractError,
@@ -74,7 +75,7 @@ class SupplierInvoices:
         queue = iter(lanes.values())
         await asyncio.gather(*(sending.work(queue) for _ in range(min(self.concurrency, len(lanes)))))
         if sending.failure is not None:
-            raise sending.failure
+            raise Stopped(sending.sent, sending.failure)
         return sending.sent
 
     async def post(self, order: Order) -> Sent:
@@ -135,12 +136,11 @@ def judged(order: Order, natural: Sequence[InvoiceSeen], by_token: Sequence[Invo
 def _another_of_ours(order: Order, one: InvoiceSeen) -> bool:
     """Whether an invoice was written by us for another record that is plainly another document.
 
-    Numbers recur over the years; the same date and amount as well means that one paper was entered twice.
+    Numbers recur over the years; the same date as well means that one paper was entered twice, or again and corrected.
     """
     tenant = order.token[:TENANT_CODE_LENGTH]
     written_by_us = len(one.token) == TOKEN_LENGTH and one.token.startswith(tenant)
-    same_day = one.invoice_date == order.payload.get("invoice_date")
-    return written_by_us and not (same_day and "amount" not in differences(order.payload, one))
+    return written_by_us and one.invoice_date != order.payload.get("invoice_date")
 
 
 def _query(order: Order) -> InvoiceQuery:
