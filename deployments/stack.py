@@ -188,7 +188,7 @@ async def _start_worker(exits: AsyncExitStack, stack: Stack, limit: int) -> Call
     child = await exits.enter_async_context(
         processes.running(
             "prefect-worker",
-            [*command, "--limit", str(limit), "--install-policy", "never"],
+            [*command, "--install-policy", "never"],
             environment=child_environment(stack.environment),
             logs=stack.home.logs,
             grace=WORKER_GRACE,

@@ -47,7 +47,7 @@ class MatchContext:
 
     domain: str
     orders: Mapping[str, PurchaseOrder]
-    receipts: Mapping[str, tuple[GoodsReceipt, ...]]
+    receipts: Mapping[LineKey, tuple[GoodsReceipt, ...]]
     reserved: Mapping[LineKey, Reserved]
     foreign: Mapping[LineKey, tuple[ReceiptMatch, ...]]
 
@@ -127,7 +127,7 @@ class _Usage:
 
     @classmethod
     def of(cls, key: LineKey, context: MatchContext, taken_before: Decimal) -> _Usage:
-        receipts = tuple(one for one in context.receipts.get(key[0], ()) if one.po_line == key[1])
+        receipts = context.receipts.get(key, ())
         reserved, foreign = context.reserved.get(key, Reserved()), context.foreign.get(key, ())
         return cls(key, context.domain, receipts, reserved, foreign, taken_before)
 

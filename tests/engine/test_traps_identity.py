@@ -45,14 +45,15 @@ async def test_the_same_number_in_another_year_is_another_invoice(tmp_path: Path
     assert await vouchers(world) == ["A-1", "A-1"]
 
 
-async def test_the_same_number_on_the_same_day_over_another_amount_is_another_invoice(
+async def test_the_same_number_of_the_same_day_over_another_amount_is_for_a_person(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
     world = await _stocked(tmp_path, sqlite_template)
     await tell.send_in(world, invoice(1, "A-1", 50))
     await run(world)
     await tell.send_in(world, invoice(2, "A-1", 20))
-    assert await later(world, 60) == {"created": 1}
+    assert await later(world, 60) == {"rejected": 1}
+    assert (await tell.rows(world))["2"].reasons[0].code == "possible_duplicate"
 
 
 async def test_the_same_number_date_and_amount_is_a_possible_duplicate_for_a_person(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -124,8 +123,8 @@ async def customer(desk: Desk, name: str, seeds: dict[str, Json], **changes: Any
         found = Customer(desk, name, urls, await desk.deploy(name))
         for system, seed in seeds.items():
             await found.admin(system, "seed/base")
-            await found.admin(system, "seed", _named(seed))
-        await found.admin("qad", "seed", {"suppliers": [{"supplierCode": "SUP00001", "addressName": SUPPLIER_NAME}]})
+            await _name_supplier(found, system)
+            await found.admin(system, "seed", seed)
         yield found
 
 
@@ -154,8 +153,12 @@ async def _connect(name: str, changes: Json) -> None:
         )
 
 
-def _named(seed: Json) -> Json:
-    """The seed with the canary as the name of its first supplier."""
-    text = json.dumps(seed).replace("Acme Metals", SUPPLIER_NAME)
-    named: Json = json.loads(text)
-    return named
+async def _name_supplier(found: Customer, system: str) -> None:
+    """Give the first supplier the canary as its name, so that every document of it carries it."""
+    if system == "qad":
+        change = {"supplierCode": "SUP00001", "addressName": SUPPLIER_NAME}
+        await found.admin(system, "seed", {"suppliers": [change]})
+        return
+    known = await found.admin(system, "state/suppliers", method="GET")
+    number = next(one["id"] for one in known if one["number"] == "SUP00001")
+    await found.admin(system, "do/edit_supplier", {"id": number, "changes": {"name": SUPPLIER_NAME}})

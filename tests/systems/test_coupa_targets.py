@@ -13,6 +13,7 @@ from ml_connector.errors import AuthenticationError, PermissionDeniedError
 from ml_connector.systems.coupa.ports import ExportedFlag, InvoiceCustomFields, InvoiceHistory
 from ml_connector.systems.coupa.targets import send_each
 from tests.systems.coupa_server import Coupa, invoice, open_coupa, order
+from tests.systems.stopping import stopped_by
 
 
 async def test_the_exported_flag_is_asked_sent_and_found() -> None:
@@ -33,7 +34,7 @@ async def test_a_void_between_reading_and_marking_is_noticed() -> None:
     target = ExportedFlag(open_coupa(server))
     notes = ("status_changed:voided", "updated_at_changed:2026-03-05T00:00:00+00:00")
     assert (await target.send([order(1)]))["c:invoice:1"] == Done(
-        "1", data={"status": "voided"}, notes=notes, reverse=True
+        "1", data={"status": "voided"}, notes=notes, reverse=True, changed=True
     )
     found = (await target.find([order(1)]))["c:invoice:1"]
     assert isinstance(found, Found)
@@ -96,7 +97,7 @@ async def test_a_missing_right_ends_the_run() -> None:
     client = open_coupa(server)
     await client.invoices()
     server.granted = server.granted.replace("core.invoice.write ", "")
-    with pytest.raises(PermissionDeniedError, match=r"core\.invoice\.write"):
+    with stopped_by(PermissionDeniedError, match=r"core\.invoice\.write"):
         await ExportedFlag(client).send([order(1)])
 
 
@@ -111,7 +112,7 @@ async def test_a_fatal_error_waits_for_what_is_under_way_and_begins_nothing_new(
         ended.append(this.target_id)
         return Done(this.target_id)
 
-    with pytest.raises(AuthenticationError):
+    with stopped_by(AuthenticationError):
         await send_each([order(number) for number in range(1, 9)], one, 3)
     assert ended == ["2", "3"]
 

@@ -19,6 +19,7 @@ from ml_connector.systems.qad.config import QadTenant
 from ml_connector.systems.qad.ports import QadRest
 from ml_connector.systems.qad.targets import SupplierInvoices
 from tests.systems.qad_server import LOGIN, NOW, TENANT, Qad, bare, invoice, open_qad, refusal
+from tests.systems.stopping import stopped_by
 from tests.systems.test_qad_client_writing import DOCUMENT
 
 TOKEN = str(DOCUMENT["token"])
@@ -201,7 +202,7 @@ async def test_a_lane_stops_where_an_outcome_is_open() -> None:
 async def test_login_and_rights_end_the_call_and_nothing_more_is_sent(answer: httpx.Response, error: Any) -> None:
     server = Qad()
     server.answer = lambda record: answer
-    with pytest.raises(error):
+    with stopped_by(error):
         await target(server, limits={"concurrency": 1}).send([written(1), written(2), written(3)])
     assert len({call.content for call in server.calls("/supplierInvoices")}) == 1
 
@@ -219,7 +220,7 @@ async def test_a_write_under_way_gets_its_answer_before_the_call_ends() -> None:
             await asyncio.sleep(0)
         return answer
 
-    with pytest.raises(PermissionDeniedError):
+    with stopped_by(PermissionDeniedError):
         await target(denied_once).send([written(1), written(2), written(3)])
     assert slow.running == []
     assert len(slow.server.posted) == 1
@@ -237,7 +238,7 @@ async def test_a_write_is_not_begun_when_the_lease_is_about_to_end() -> None:
         transport=httpx.MockTransport(server),
         deadline=lambda: clock.monotonic() + 59,
     )
-    with pytest.raises(LeaseLostError):
+    with stopped_by(LeaseLostError):
         await SupplierInvoices(QadRest(client), client.tenant).send([written()])
     assert posts(server) == 0
 

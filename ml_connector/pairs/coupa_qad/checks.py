@@ -11,7 +11,7 @@ from ml_connector.domain.documents import DocumentRules, flaws, is_credit
 from ml_connector.domain.matching import LineKey, MatchContext, Reserved, match_invoice
 from ml_connector.domain.outcomes import Decision, Verdict, held, rejected, skipped, worst
 from ml_connector.domain.reasons import Reason, reason
-from ml_connector.domain.records import ReceiptMatch, Supplier, SupplierInvoice
+from ml_connector.domain.records import GoodsReceipt, ReceiptMatch, Supplier, SupplierInvoice
 from ml_connector.pairs.coupa_qad.mapping import without_po
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.store.reservations import LineUse
@@ -72,7 +72,11 @@ class InvoiceCheck:
                 key = (match.po_number, match.po_line)
                 foreign[key] = (*foreign.get(key, ()), match)
         reserved = {key: Reserved(use.total, use.posted, use.receivers) for key, use in uses.items()}
-        context = MatchContext(self._settings.qad.domain, orders, receipts, reserved, foreign)
+        by_line: dict[LineKey, tuple[GoodsReceipt, ...]] = {}
+        for receipt in (one for rows in receipts.values() for one in rows):
+            key = (receipt.po_number, receipt.po_line)
+            by_line[key] = (*by_line.get(key, ()), receipt)
+        context = MatchContext(self._settings.qad.domain, orders, by_line, reserved, foreign)
         return _Context(suppliers, context, await self._read_source_orders(set(numbers) - set(orders)))
 
     def _since(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from ml_connector.http.limits import Limits
 
@@ -105,6 +105,14 @@ class CoupaTenant(Settings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"{value!r} is not a time zone; use a name such as Europe/Berlin") from error
         return value
+
+    @model_validator(mode="after")
+    def _monitoring_has_what_it_needs(self) -> Self:
+        if self.monitoring in ("history", "full") and not self.integration_code:
+            raise ValueError(f"integration_code: monitoring {self.monitoring!r} needs the code of the integration")
+        if self.monitoring in ("custom_field", "full") and not self.custom_fields:
+            raise ValueError(f"status_field: monitoring {self.monitoring!r} needs a custom field to write to")
+        return self
 
     @property
     def limits(self) -> Limits:

@@ -114,7 +114,9 @@ def world(
     return MatchContext(
         domain="10USA",
         orders={PO: purchase_order or order()},
-        receipts={PO: receipts},
+        receipts={
+            (PO, line): tuple(one for one in receipts if one.po_line == line) for line in {r.po_line for r in receipts}
+        },
         reserved={} if reserved is None else {KEY: reserved},
         foreign={KEY: tuple(others)},
     )
