@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from deployments.tenancies import Side, overlap, side
+from deployments.tenancies import Side, side
 from ml_connector.errors import ConfigurationError
 from ml_connector.http.models import first_problem
 from ml_connector.installation import Installation
-from ml_connector.pairs import registry
+from ml_connector.pairs import base, registry
 from ml_connector.pairs.base import Direction
 from ml_connector.store.tenants import ConnectionRow
 
@@ -100,17 +100,10 @@ async def stored(installation: Installation, name: str) -> ConnectionRow | None:
 
 
 async def refuse_overlap(installation: Installation, wanted: Wanted) -> None:
-    """ConfigurationError when another connection would take the same source records to the same target."""
+    """ConfigurationError when another connection would send the same source records."""
     source = await installation.tenants.find(wanted.source.system, wanted.source.identity)
-    target = await installation.tenants.find(wanted.target.system, wanted.target.identity)
-    for row in await installation.connections.list():
-        if row.name == wanted.name or (row.pair, row.source_tenant, row.target_tenant) != (wanted.pair, source, target):
-            continue
-        other = settings_of(row.pair, row.settings, about=f"connection {row.name}")
-        if both := overlap(wanted.pair, wanted.settings, other):
-            raise ConfigurationError(
-                f"connection {wanted.name} would send the same records as {row.name} ({both}); narrow one source filter"
-            )
+    direction = directions_of(wanted.pair)[0]
+    await base.refuse_overlap(installation, direction, wanted.settings, name=wanted.name, source_tenant=source)
 
 
 async def save(installation: Installation, wanted: Wanted) -> ConnectionRow:

@@ -31,13 +31,26 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A deployment as it ought to be; `every_s` None means that nobody but a person or an event starts it."""
+    """A deployment as it ought to be; `every_s` None means that nobody but a person or an event starts it.
+
+    A `form` is the one that changes the connection's settings, filled in with those of today.
+    """
 
     connection: ConnectionRow
     direction: Direction
-    flow: Flow[Any, Any]
     every_s: int | None
     ours: str
+    form: bool = False
+
+    @property
+    def entrypoint(self) -> str:
+        """Where the flow lives."""
+        return self.direction.settings_flow if self.form else self.direction.flow
+
+    @property
+    def flow(self) -> Flow[Any, Any]:
+        """The flow itself."""
+        return flow_at(self.entrypoint)
 
     @property
     def full_name(self) -> str:
@@ -49,11 +62,12 @@ class Planned:
         from prefect.utilities.callables import parameter_schema
 
         row, one = self.connection, self.direction
-        about = f"{one.source} to {one.target} for connection {row.name}: {self.flow.description or ''}"
+        what = "settings" if self.form else f"{one.source} to {one.target}"
+        about = f"{what} for connection {row.name}: {self.flow.description or ''}"
         return {
-            "entrypoint": one.flow,
+            "entrypoint": self.entrypoint,
             "work_pool_name": POOL,
-            "parameters": {"connection": row.name},
+            "parameters": {"connection": row.name} | ({"settings": dict(row.settings)} if self.form else {}),
             "parameter_openapi_schema": parameter_schema(self.flow).model_dump_for_openapi(),
             "tags": [TAG, self.ours, row.pair],
             "description": about.strip(),
@@ -70,13 +84,19 @@ async def deploy(
     await _ensure_pool(client, limit)
     ours = f"installation:{installation.store.keys.login_fingerprint('deployments')[:12]}"
     planned = [
-        Planned(row, one, flow_of(one), one.schedule_s if scheduled else None, ours)
+        one
         for row in await installation.connections.list()
         if row.state == "active"
-        for one in directions_of(row.pair)
+        for one in _of_connection(row, ours, scheduled)
     ]
     done = [await _put(client, one) for one in planned]
     return done + await _remove_others(client, ours, {row["id"] for row in done})
+
+
+def _of_connection(row: ConnectionRow, ours: str, scheduled: bool) -> list[Planned]:
+    ways = directions_of(row.pair)
+    runs = [Planned(row, one, one.schedule_s if scheduled else None, ours) for one in ways]
+    return [*runs, Planned(row, ways[0], None, ours, form=True)]
 
 
 async def register_blocks() -> None:
@@ -210,7 +230,12 @@ def _limits() -> dict[str, Any]:
 
 def flow_of(direction: Direction) -> Flow[Any, Any]:
     """The Prefect flow of a direction."""
-    module, _, name = direction.flow.rpartition(".")
+    return flow_at(direction.flow)
+
+
+def flow_at(path: str) -> Flow[Any, Any]:
+    """The Prefect flow at a module path."""
+    module, _, name = path.rpartition(".")
     flow: Flow[Any, Any] = getattr(importlib.import_module(module), name)
     return flow
 
@@ -218,7 +243,7 @@ def flow_of(direction: Direction) -> Flow[Any, Any]:
 def _told(planned: Planned, deployment_id: str, done: str) -> dict[str, Any]:
     return {
         "connection": planned.connection.name,
-        "direction": planned.direction.name,
+        "direction": "settings" if planned.form else planned.direction.name,
         "deployment": planned.full_name,
         "done": done,
         "every": f"{planned.every_s} s" if planned.every_s is not None else "on demand",

@@ -14,7 +14,6 @@ from ml_connector.http.models import first_problem
 from ml_connector.http.urls import check_base_url
 from ml_connector.installation import Installation
 from ml_connector.pairs.coupa_qad.session import QAD_LOGINS
-from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.systems.coupa import client as coupa_client
 from ml_connector.systems.coupa import validate as coupa_validate
 from ml_connector.systems.coupa.config import CoupaCredentialsData, CoupaTenant
@@ -80,20 +79,6 @@ def lone_side(block: str, login: Any, settings: Mapping[str, Any]) -> Side:
     return Side(name, block, login, tenant)
 
 
-def overlap(pair: str, one: Any, other: Any) -> str:
-    """How the source filters of two connections of a pair overlap; empty when no record passes both."""
-    return _OVERLAPS[pair](one, other)
-
-
-def _coupa_qad(one: CoupaQadSettings, other: CoupaQadSettings) -> str:
-    channels = sorted(set(one.invoices.payment_channels) & set(other.invoices.payment_channels))
-    charts = {one.invoices.chart_of_accounts, other.invoices.chart_of_accounts} - {None, ""}
-    if not channels or len(charts) > 1:
-        return ""
-    chart = f"chart_of_accounts {next(iter(charts))}" if charts else "every chart of accounts"
-    return f"{chart}, payment_channels {', '.join(name or '(none)' for name in channels)}"
-
-
 def _coupa_identity(end: Side) -> str:
     return _where(end)[0]
 
@@ -141,4 +126,3 @@ SYSTEMS: dict[str, System] = {
     "coupa": System((CoupaCredentialsData,), CoupaTenant, {}, _coupa_identity, _ping_coupa),
     "qad": System(QAD_LOGINS, QadTenant, {"domain": "", "entity": ""}, _qad_identity, _ping_qad),
 }
-_OVERLAPS: dict[str, Callable[[Any, Any], str]] = {"coupa_qad": _coupa_qad}

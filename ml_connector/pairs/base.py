@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,7 +77,11 @@ Opener = Callable[..., AbstractAsyncContextManager[Session]]
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One way between two systems; `schedule_s` is how often a deployment looks when nobody says otherwise."""
+    """One way between two systems; `schedule_s` is how often a deployment looks when nobody says otherwise.
+
+    `overlap` tells how the source filters of two settings overlap, `proven` which settings name the tenants, and
+    `settings_flow` is the form that changes them.
+    """
 
     name: str
     pair: str
@@ -85,7 +89,10 @@ class Direction:
     target: str
     settings: type[BaseModel]
     flow: str
+    settings_flow: str
     open: Opener
+    overlap: Callable[[Any, Any], str]
+    proven: Callable[[Any], tuple[str, ...]]
     schedule_s: int = 300
 
 
@@ -113,6 +120,30 @@ def read_settings(model: type[BaseModel], row: ConnectionRow) -> Any:
         return model.model_validate(row.settings)
     except ValidationError as error:
         raise ConfigurationError(f"settings of connection {row.name}: {first_problem(error)}") from error
+
+
+async def refuse_overlap(
+    installation: Installation, direction: Direction, settings: Any, *, name: str, source_tenant: str | None
+) -> None:
+    """ConfigurationError when another connection would take the same records out of the same source tenant."""
+    for row in await installation.connections.list():
+        if row.name == name or (row.pair, row.source_tenant) != (direction.pair, source_tenant):
+            continue
+        if both := direction.overlap(settings, read_settings(direction.settings, row)):
+            raise ConfigurationError(
+                f"connection {name} would send the same records as {row.name} ({both}); narrow one source filter"
+            )
+
+
+async def change_settings(installation: Installation, direction: Direction, name: str, settings: Any) -> ConnectionRow:
+    """Store new settings for a connection under a new version; another tenant needs another connection."""
+    row = await installation.connections.get(name)
+    if direction.proven(settings) != direction.proven(read_settings(direction.settings, row)):
+        wanted = "/".join(direction.proven(settings))
+        raise ConfigurationError(f"connection {name} is proven for another tenant than {wanted}; connect a new one")
+    await refuse_overlap(installation, direction, settings, name=name, source_tenant=row.source_tenant)
+    content = settings.model_dump(mode="json", exclude_unset=True)
+    return await installation.connections.save(replace(row, settings=content, time_zone=settings.time_zone))
 
 
 def need(logins: Sequence[BaseModel], position: int, kinds: tuple[type[BaseModel], ...], connection: str) -> Any:

@@ -16,9 +16,10 @@ import pytest
 
 from deployments import cli, connecting
 from deployments.home import Home
-from deployments.tenancies import lone_side, overlap
+from deployments.tenancies import lone_side
 from ml_connector.errors import ConfigurationError
 from ml_connector.installation import Installation
+from ml_connector.pairs.coupa_qad.settings import overlap
 from ml_connector.settings import Settings
 from ml_connector.store.crypto import Keys
 from tests.engine import world as engine_world
@@ -231,10 +232,10 @@ def test_filters_overlap_unless_chart_or_channels_part_them() -> None:
     def model(**rules: Any) -> Any:
         return connecting.settings_of("coupa_qad", settings(invoices=rules), about="acme")
 
-    assert overlap("coupa_qad", model(), model(chart_of_accounts="US"))
-    assert overlap("coupa_qad", model(chart_of_accounts="US"), model(chart_of_accounts="US"))
-    assert not overlap("coupa_qad", model(chart_of_accounts="US"), model(chart_of_accounts="DE"))
-    assert not overlap("coupa_qad", model(payment_channels=["ERP"]), model(payment_channels=["CP"]))
+    assert overlap(model(), model(chart_of_accounts="US"))
+    assert overlap(model(chart_of_accounts="US"), model(chart_of_accounts="US"))
+    assert not overlap(model(chart_of_accounts="US"), model(chart_of_accounts="DE"))
+    assert not overlap(model(payment_channels=["ERP"]), model(payment_channels=["CP"]))
 
 
 def test_the_settings_of_the_first_tenant_in_the_readme_are_valid(tmp_path: Path) -> None:

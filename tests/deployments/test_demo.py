@@ -89,7 +89,7 @@ async def test_the_desk_stays_up_answers_commands_and_ends_on_ctrl_c(tmp_path: P
         assert not any(secret in out + err for secret in SECRETS)
         code, out, _ = await ml_connector(home, "ping", "qad-credentials/demo", "--again", "--json")
         assert (code, [one["who"] for one in json.loads(out)]) == (0, ["qad-demo in workspace (default)"])
-        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["unchanged"]
+        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["unchanged", "unchanged"]
         truth = await _truth(shown["sandbox_qad"])
         assert sorted(truth["invoices_by_token"].values()) == [1, 1, 1, 1]
         await _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment(home, shown)
@@ -117,12 +117,12 @@ async def _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment
         (
             await api.patch(f"deployments/{found['id']}", json={"tags": ["ml-connector", *found["tags"][1:], "mine"]})
         ).raise_for_status()
-        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["updated"]
+        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["updated", "unchanged"]
         found = (await api.get(where)).json()
         assert [one["active"] for one in found["schedules"]] == [False]
         with closing(sqlite3.connect(home / "ml-connector.db")) as store, store:
             store.execute("update connection set state = 'paused'")
-        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["removed"]
+        assert [row["done"] for row in await _ended(home, "deploy", "--json")] == ["removed", "removed"]
         assert (await api.get(where)).status_code == httpx.codes.NOT_FOUND
         code, _, err = await ml_connector(home, "run", "demo")
         assert (code, err) == (2, "ml-connector: there is no deployment coupa-to-qad/demo; run: ml-connector deploy\n")

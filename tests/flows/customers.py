@@ -129,9 +129,7 @@ async def customer(desk: Desk, name: str, seeds: dict[str, Json], **changes: Any
 
 
 async def _save_blocks(name: str, urls: dict[str, str]) -> None:
-    coupa = CoupaCredentials(
-        base_url=urls["coupa"], client_id="coupa-canary", client_secret=SecretStr(COUPA_SECRET)
-    )
+    coupa = CoupaCredentials(base_url=urls["coupa"], client_id="coupa-canary", client_secret=SecretStr(COUPA_SECRET))
     qad = QadCredentials(
         base_url=f"{urls['qad']}/clouderp",
         client_id="qad-canary-client",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -119,30 +119,32 @@ async def until(probe: Callable[[], Awaitable[Answer | None]], what: str, *, wit
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Desk]:
-    """Start it all; this process then talks to the server too, as a flow run does that somebody starts by hand."""
+    """Start it all, and end it after the block."""
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     home = Home.open(Settings(home=folder / "home"))
     async with running(home, Plan(worker_limit=WORKER_LIMIT), shows=lambda _: nullcontext()) as stack:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in stack.environment.items():
-                patch.setenv(name, value)
-            caching._keys.cache_clear()
-            with in_this_process():
-                async with get_client() as client:
-                    yield Desk(stack, client, elsewhere)
-                await _hand_in_what_is_noted()
-            caching._keys.cache_clear()
+        with in_this_process(stack):
+            client = get_client()
+        async with client:
+            yield Desk(stack, client, elsewhere)
 
 
-def in_this_process() -> SettingsContext:
-    """Prefect's settings as the environment has them now, for the length of a block."""
-    return SettingsContext(profile=get_settings_context().profile, settings=PrefectSettings())
+@contextmanager
+def in_this_process(stack: Stack) -> Iterator[None]:
+    """This process belongs to the desk for the length of a block, as a flow run that somebody starts by hand."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment.items():
+            patch.setenv(name, value)
+        caching._keys.cache_clear()
+        with SettingsContext(profile=get_settings_context().profile, settings=PrefectSettings()):
+            yield
+        caching._keys.cache_clear()
 
 
-async def _hand_in_what_is_noted() -> None:
-    """Logs and events of this process go to the server while it still runs."""
+async def hand_in_what_is_noted() -> None:
+    """Logs and events of this process go to the server, and the threads that bring them end."""
     for service in (APILogWorker, EventsWorker):
         waiting = service.drain_all()
-        if waiting is not None:
-            await waiting
+        assert isinstance(waiting, Coroutine)
+        await waiting

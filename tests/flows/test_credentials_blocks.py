@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from prefect.blocks.core import Block
-from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 from pydantic import BaseModel, SecretStr
 
 import blocks

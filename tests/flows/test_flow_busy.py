@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ml_connector.store.leases import Lease
@@ -44,3 +46,19 @@ async def _one_post_is_under_way(acme: Customer) -> None:
         return True if [one for one in await acme.calls("qad", "POST") if one["fault"] == "slow"] else None
 
     await until(probe, "a post to be under way")
+
+
+async def test_two_runs_at_once_in_one_process_do_not_disturb_each_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Lease.acquire.__kwdefaults__ is not None
+    monkeypatch.setitem(Lease.acquire.__kwdefaults__, "wait_s", 0.0)
+    async with customer(desk, "neighbours", plain_invoices(2)) as acme:
+        await acme.spoil("qad", method="POST", path="supplierInvoices", kind="slow", seconds=SLOW_S)
+        first = asyncio.create_task(acme.run())
+        await _one_post_is_under_way(acme)
+        assert (await acme.run()).name == "Busy"
+        await acme.admin("qad", "clock", {"advance": SLOW_S})
+        done = await first
+        assert (done.name, done.message) == ("Completed", "2 read: 2 created")
+        assert (await acme.truth("qad"))["writes"] == 2

@@ -1,4 +1,4 @@
-"""A process that is killed while QAD has its vouchers in hand: whatever became of each, there is one of it in the end."""
+"""A process killed while QAD has its vouchers in hand: whatever became of each, there is one of it in the end."""
 
 from __future__ import annotations
 

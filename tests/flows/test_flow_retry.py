@@ -1,4 +1,4 @@
-"""A run that failed at page 4 of 5, retried as the UI does it: finished pages stay as they are, nothing stale is sent."""
+"""A run that failed at page 4 of 5, retried as the UI does it: finished pages stay, nothing stale is sent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from tests.flows.customers import Customer, customer
 from tests.flows.desk import Desk, until
@@ -50,7 +51,9 @@ async def test_a_retry_resumes_at_the_failed_page_and_repeats_nothing(desk: Desk
 
 
 async def _nothing_of_the_first_pages_was_touched(acme: Customer, seen: dict[str, int]) -> None:
-    queries = [one["query"] for one in await acme.calls("coupa", "GET", since=seen["coupa"]) if "status=" in one["query"]]
+    queries = [
+        one["query"] for one in await acme.calls("coupa", "GET", since=seen["coupa"]) if "status=" in one["query"]
+    ]
     cursors = [query.partition("id%5Bgt%5D=")[2].partition("&")[0] for query in queries]
     assert cursors == [str(FOURTH), str(FOURTH + 1)]
     updates = {one["path"].rsplit("/", 1)[1] for one in await acme.calls("coupa", "PUT", since=seen["coupa"])}
@@ -63,7 +66,6 @@ async def _nothing_of_the_first_pages_was_touched(acme: Customer, seen: dict[str
 
 async def _cached_steps(desk: Desk, run: UUID) -> int:
     """How many steps of a retry came from the results of the attempt before, once Prefect has recorded all."""
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
     async def probe() -> int | None:
         which = FlowRunFilter(id=FlowRunFilterId(any_=[run]))

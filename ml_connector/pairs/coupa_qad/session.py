@@ -13,7 +13,7 @@ from ml_connector.domain.matching import LineKey
 from ml_connector.installation import Installation
 from ml_connector.pairs.base import Direction, Session, Transports, leased, need, read_settings
 from ml_connector.pairs.coupa_qad.routes import RECORD_TYPE, invoices
-from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
+from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings, overlap, proven
 from ml_connector.store import ledger, reservations, runs
 from ml_connector.store.leases import Lease
 from ml_connector.store.ledger import LedgerRow
@@ -154,5 +154,8 @@ COUPA_TO_QAD = Direction(
     target="qad",
     settings=CoupaQadSettings,
     flow="flows.coupa_to_qad.coupa_to_qad",
+    settings_flow="flows.connection_settings.coupa_qad_settings",
     open=_coupa_to_qad,
+    overlap=overlap,
+    proven=proven,
 )

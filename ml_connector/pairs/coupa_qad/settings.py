@@ -72,3 +72,18 @@ class CoupaQadSettings(_Settings):
         if self.qad.match.receipt_gate == "any" and self.qad.invoice.mode != "initial_invoice":
             raise ValueError("receipt_gate 'any' needs invoice mode 'initial_invoice': QAD matches no more than came")
         return self
+
+
+def overlap(one: CoupaQadSettings, other: CoupaQadSettings) -> str:
+    """How the source filters of two connections overlap; empty when no invoice passes both."""
+    channels = sorted(set(one.invoices.payment_channels) & set(other.invoices.payment_channels))
+    charts = {one.invoices.chart_of_accounts, other.invoices.chart_of_accounts} - {None, ""}
+    if not channels or len(charts) > 1:
+        return ""
+    chart = f"chart_of_accounts {next(iter(charts))}" if charts else "every chart of accounts"
+    return f"{chart}, payment_channels {', '.join(name or '(none)' for name in channels)}"
+
+
+def proven(settings: CoupaQadSettings) -> tuple[str, str]:
+    """The settings that name the QAD tenant: they were proven at connect time and never change."""
+    return settings.qad.domain, settings.qad.entity

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-from ml_connector.domain.writes import Absent, Done, Doubt, Finding, Found, NotSent, Order, Refused, Sent, Stopped
+from ml_connector.domain.writes import Absent, Done, Doubt, Finding, Found, NotSent, Order, Refused, Sent
 from ml_connector.errors import ContractError, RecordRejectedError, TransientError, UnknownOutcomeError
 from ml_connector.systems.coupa.client import CoupaClient, ExportedMark
 from ml_connector.systems.coupa.models import HistoryRecord
+from ml_connector.systems.sending import SendOne, send_each
 
 SETTLE = timedelta(seconds=300)
 BULK = 50
-
-SendOne = Callable[[Order], Awaitable[Sent]]
 
 
 class ExportedFlag:
@@ -41,7 +39,7 @@ class ExportedFlag:
 
     async def send(self, orders: Sequence[Order]) -> dict[str, Sent]:
         """Set the flags, one request each."""
-        return await send_each(orders, self._send, self.concurrency)
+        return await send_each(orders, partial(answered, self._send), self.concurrency)
 
     def _finding(self, order: Order, mark: ExportedMark | None) -> Finding:
         if mark is None or not mark[1]:
@@ -100,7 +98,7 @@ class InvoiceCustomFields:
 
     async def send(self, orders: Sequence[Order]) -> dict[str, Sent]:
         """Write the values, one request per invoice."""
-        return await send_each(orders, self._send, self.concurrency)
+        return await send_each(orders, partial(answered, self._send), self.concurrency)
 
     async def _send(self, order: Order) -> Sent:
         fields = order.payload["fields"]
@@ -150,7 +148,7 @@ class InvoiceHistory:
 
     async def send(self, orders: Sequence[Order]) -> dict[str, Sent]:
         """Write the records, one request each; before a Success the open errors of its document are closed."""
-        return await send_each(orders, self._send, self.concurrency)
+        return await send_each(orders, partial(answered, self._send), self.concurrency)
 
     async def _send(self, order: Order) -> Sent:
         payload = order.payload
@@ -211,36 +209,8 @@ def _history_body(order: Order) -> dict[str, object]:
     }
 
 
-async def send_each(orders: Sequence[Order], one: SendOne, workers: int) -> dict[str, Sent]:
-    """Send orders with a fixed number of workers, those of one lane one after another.
-
-    An error that concerns the whole run (login, permission, lease) ends it with `Stopped`: what is under way is
-    waited for, nothing new begins, and the answers so far travel with the error.
-    """
-    lanes: dict[str, list[Order]] = {}
-    for order in orders:
-        lanes.setdefault(f"lane {order.lane}" if order.lane else f"record {order.external_id}", []).append(order)
-    waiting = deque(lanes.values())
-    results: dict[str, Sent] = {}
-    fatal: list[Exception] = []
-
-    async def work() -> None:
-        while waiting and not fatal:
-            for order in waiting.popleft():
-                if fatal:
-                    return
-                try:
-                    results[order.external_id] = await _result(one, order)
-                except Exception as error:  # raised below, once no request is under way any more
-                    fatal.append(error)
-
-    await asyncio.gather(*(work() for _ in range(min(workers, len(lanes)))))
-    if fatal:
-        raise Stopped(results, fatal[0])
-    return results
-
-
-async def _result(one: SendOne, order: Order) -> Sent:
+async def answered(one: SendOne, order: Order) -> Sent:
+    """One write with its error named by what it means for the record; what concerns the whole run is raised."""
     try:
         return await one(order)
     except RecordRejectedError as error:

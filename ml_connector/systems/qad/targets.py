@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from ml_connector.domain.keys import TENANT_CODE_LENGTH, TOKEN_LENGTH
@@ -20,7 +19,6 @@ from ml_connector.domain.writes import (
     Refused,
     Sent,
     Several,
-    Stopped,
 )
 from ml_connector.errors import (
     ContractError,
@@ -33,6 +31,7 @@ from ml_connector.systems.qad.documents import InvoiceQuery, InvoiceSeen, Posted
 from ml_connector.systems.qad.errors import waits
 from ml_connector.systems.qad.lookups import side_by_side
 from ml_connector.systems.qad.ports import QadPort
+from ml_connector.systems.sending import send_each
 
 # A commit may come this late, so an absence counts only afterwards (README, "no idempotency key").
 SETTLE = timedelta(seconds=600)
@@ -68,15 +67,7 @@ class SupplierInvoices:
 
         Login, rights and lease trouble ends the whole call, after the posts under way have answered.
         """
-        sending = _Sending(self)
-        lanes: dict[str, list[Order]] = {}
-        for number, order in enumerate(orders):
-            lanes.setdefault(order.lane or f"\0{number}", []).append(order)
-        queue = iter(lanes.values())
-        await asyncio.gather(*(sending.work(queue) for _ in range(min(self.concurrency, len(lanes)))))
-        if sending.failure is not None:
-            raise Stopped(sending.sent, sending.failure)
-        return sending.sent
+        return await send_each(orders, self.post, self.concurrency)
 
     async def post(self, order: Order) -> Sent:
         """Post one order and name its outcome."""
@@ -88,34 +79,6 @@ class SupplierInvoices:
             return Doubt(error.message)
         except TransientError as error:
             return NotSent(error.message)
-
-
-class _Sending:
-    """The workers of one `send`: they share a queue of lanes, the answers and the first failure."""
-
-    def __init__(self, target: SupplierInvoices) -> None:
-        self._target = target
-        self.sent: dict[str, Sent] = {}
-        self.failure: Exception | None = None
-
-    async def work(self, queue: Iterator[list[Order]]) -> None:
-        """Take lanes until none is left or something failed that stops everybody."""
-        for lane in queue:
-            blocked = False
-            for order in lane:
-                if self.failure is not None:
-                    return
-                if blocked:
-                    self.sent[order.external_id] = NotSent("an earlier write of the same lane is open")
-                    continue
-                try:
-                    outcome = await self._target.post(order)
-                except Exception as error:
-                    # Kept until the other workers have their answers: a write under way must not be cut off.
-                    self.failure = self.failure or error
-                    return
-                self.sent[order.external_id] = outcome
-                blocked = isinstance(outcome, Doubt | NotSent)
 
 
 def judged(order: Order, natural: Sequence[InvoiceSeen], by_token: Sequence[InvoiceSeen]) -> Finding:
