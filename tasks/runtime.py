@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
 from prefect.context import get_run_context
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 
 from ml_connector.domain.outcomes import Outcome
@@ -73,22 +73,22 @@ async def sync_run(direction: str, connection: str) -> AsyncIterator[ActiveRun]:
     run = ActiveRun(connection, direction)
     run_id = str(get_run_context().flow_run.id)  # type: ignore[union-attr]
     plan = find_direction(direction)
-    async with Installation.open() as installation:
+    async with AsyncExitStack() as stack:
+        installation = await stack.enter_async_context(Installation.open())
         row = await installation.connections.get(connection)
         logins = [(await load_block(name)).login() for name in (row.source_block, row.target_block)]
         try:
-            async with plan.open(installation, row, logins, run_id=run_id) as session:
-                run.session, run.steps = session, session.steps
-                _active[connection, direction] = run
-                yield run
-                await session.finish(run.counts)
+            session = await stack.enter_async_context(plan.open(installation, row, logins, run_id=run_id))
         except BusyError as busy:
             run.busy = busy.message
             get_run_logger().info(busy.message)
             yield run
-        finally:
-            if _active.get((connection, direction)) is run:
-                del _active[connection, direction]
+            return
+        run.session, run.steps = session, session.steps
+        _active[connection, direction] = run
+        stack.callback(_active.pop, (connection, direction), None)
+        yield run
+        await session.finish(run.counts)
 
 
 async def load_block(name: str) -> Any:
@@ -102,8 +102,5 @@ async def load_block(name: str) -> Any:
 
 def _refuse_ephemeral_server() -> None:
     # A temporary server exits before it has recorded what happened, and the run history is part of the product.
-    if not os.environ.get("PREFECT_API_URL"):
-        from prefect.settings import PREFECT_API_URL
-
-        if not PREFECT_API_URL.value():
-            raise ConfigurationError("PREFECT_API_URL is not set: start a Prefect server and point to it")
+    if not PREFECT_API_URL.value():
+        raise ConfigurationError("PREFECT_API_URL is not set: start a Prefect server and point to it")

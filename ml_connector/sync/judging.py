@@ -101,6 +101,9 @@ def _posted(
     run: SyncRun, route: Route[Any], work: Work[Any], row: LedgerRow, version: str, filtered: Decision | None
 ) -> str | Decision:
     """A record whose document exists: never a second one, only what is still missing of its later effects."""
+    if row.target_id is None:
+        # Its number belongs to another record (the target gave it out twice), which only a person can sort out.
+        return Decision(Verdict.REJECTED, row.reasons)
     if filtered is not None:
         return Decision(Verdict.REJECTED, (reason("reverse", target=row.target_id),))
     if version != row.written_version:

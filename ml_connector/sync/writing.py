@@ -94,8 +94,16 @@ class _Chunk:
         for work in works:
             self._apply(work, effect, sent.get(work.known.external_id, missing))
         if stopped is not None:
+            self._wait_at_next()
             await self._record()
             raise stopped.cause
+
+    def _wait_at_next(self) -> None:
+        """The run ends here: what is posted but not finished waits for the next one, and is in no doubt."""
+        for work in self.works:
+            row = work.known
+            if row.id in self.alive and row.next_effect is not None and not row.in_doubt:
+                self._stop(work, row, Outcome.HELD, reason("transient", effect=row.next_effect.name))
 
     async def _taken(self, sent: Mapping[str, Sent]) -> frozenset[str]:
         """Rows whose new document has a number that the target gave to another record of ours before."""

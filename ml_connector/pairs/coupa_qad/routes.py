@@ -45,7 +45,8 @@ def invoices(
         target_type="supplier_invoice",
         records=_INVOICES,
         reads=READS,
-        source=ApprovedInvoices(coupa, filters=_filters(settings)),
+        # Voids are read too: one of a posted invoice must come to a person, the others are skipped.
+        source=ApprovedInvoices(coupa, statuses=("approved", "voided"), filters=_filters(settings)),
         check=InvoiceCheck(qad, settings, read_uses=read_uses, read_source_orders=orders, token_of=token_of),
         effects=(
             Effect(
