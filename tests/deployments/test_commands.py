@@ -223,8 +223,11 @@ async def test_two_connections_never_send_the_same_records(tmp_path: Path) -> No
         await connecting.save(one, _wanted("acme-de", invoices={"chart_of_accounts": "DE"}))
         with pytest.raises(ConfigurationError, match=r"same records as acme .chart_of_accounts US, payment_channels"):
             await connecting.save(one, _wanted("acme-all"))
-        # Another entity of the same QAD is another target.
-        await connecting.save(one, _wanted("acme-fr", qad={"entity": "20FRACO"}))
+        # Another entity of the same QAD is no way out: an invoice has one exported flag and belongs into one ledger.
+        with pytest.raises(ConfigurationError, match=r"same records as acme "):
+            await connecting.save(one, _wanted("acme-fr", qad={"entity": "20FRACO"}))
+        apart = {"chart_of_accounts": "FR"}
+        await connecting.save(one, _wanted("acme-fr", qad={"entity": "20FRACO"}, invoices=apart))
         assert [row.name for row in await one.connections.list()] == ["acme", "acme-de", "acme-fr"]
 
 
