@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ml_connector.store.audit_history import history
+from ml_connector.store.audit_verify import verify
 from sandbox import story
 from tests.engine.coupa_qad import NAME, told
-from tests.engine.world import World
+from tests.engine.world import KEYS, World
 
 FIRST = {
     "INV-1001": "created",
@@ -46,3 +48,17 @@ async def _proves_no_duplicate(world: World, *, posted: int) -> None:
     assert sorted(qad["invoices_by_token"].values()) == [1] * posted
     assert sorted(coupa["exported"].values()) == [1] * posted
     assert sorted(coupa["history"].values()) == [1] * posted
+
+
+async def test_every_record_of_the_story_has_its_outcome_in_the_trail(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await told(tmp_path, sqlite_template)
+    await world.run("coupa_to_qad", NAME)
+    last = {"created": "written", "held": "held", "rejected": "rejected"}
+    async with world.installation() as one:
+        for label, row in (await world.standing(NAME)).items():
+            events = await history(one.store.db, KEYS, row.external_id)
+            assert events[-1].kind == last[FIRST[label]], label
+            sent = [event.kind for event in events]
+            assert sent.count("intended") == sent.count("written")
+        report = await verify(one.store.db, KEYS, world.settings.checkpoints)
+    assert report.ok, report.problems
