@@ -18,12 +18,13 @@ from ml_connector.systems.qad.config import (
 )
 
 _DOCUMENTATION = HttpUrl("https://www.qad.com/documentation")
+_BASE_URL: Any = Field(description="Address of the tenant with its context root, e.g. https://host/clouderp.")
 
 
-class _QadBlock(CredentialsBlock):
-    _documentation_url = _DOCUMENTATION
+class _OpensClient:
+    """What the QAD blocks share; no block itself, or Prefect would offer it in its catalogue."""
 
-    base_url: str = Field(description="Address of the tenant with its context root, e.g. https://host/clouderp.")
+    base_url: str
 
     def login(self) -> Any:
         """The login as the engine takes it."""
@@ -34,7 +35,7 @@ class _QadBlock(CredentialsBlock):
         return open_client(self.login(), tenant, name=self.base_url, store=open_vault(), slot="qad")
 
 
-class QadCredentials(_QadBlock):
+class QadCredentials(_OpensClient, CredentialsBlock):
     """OAuth 2 login of one QAD tenant with user name and password, the usual one.
 
     Example:
@@ -47,7 +48,9 @@ class QadCredentials(_QadBlock):
 
     _block_type_name = "QAD Credentials"
     _block_type_slug = "qad-credentials"
+    _documentation_url = _DOCUMENTATION
 
+    base_url: str = _BASE_URL
     client_id: str = Field(description="Client id that QAD's administrator issued for this connector.")
     username: str = Field(description="User name of the service account.")
     password: SecretStr = Field(description="Password of the service account.")
@@ -66,7 +69,7 @@ class QadCredentials(_QadBlock):
         )
 
 
-class QadClientCredentials(_QadBlock):
+class QadClientCredentials(_OpensClient, CredentialsBlock):
     """OAuth 2 login of one QAD tenant with client id and secret, at QAD or at an identity provider.
 
     Example:
@@ -79,7 +82,9 @@ class QadClientCredentials(_QadBlock):
 
     _block_type_name = "QAD Client Credentials"
     _block_type_slug = "qad-client-credentials"
+    _documentation_url = _DOCUMENTATION
 
+    base_url: str = _BASE_URL
     client_id: str = Field(description="Client id of this connector.")
     client_secret: SecretStr = Field(description="Client secret of this connector.")
     token_url: str = Field(default="", description="Full address of the token endpoint; empty means QAD's own.")
@@ -96,7 +101,7 @@ class QadClientCredentials(_QadBlock):
         )
 
 
-class QadSessionCredentials(_QadBlock):
+class QadSessionCredentials(_OpensClient, CredentialsBlock):
     """Session login of one QAD tenant: user name and password for a token of limited life.
 
     Example:
@@ -109,7 +114,9 @@ class QadSessionCredentials(_QadBlock):
 
     _block_type_name = "QAD Session Credentials"
     _block_type_slug = "qad-session-credentials"
+    _documentation_url = _DOCUMENTATION
 
+    base_url: str = _BASE_URL
     username: str = Field(description="User name of the service account.")
     password: SecretStr = Field(description="Password of the service account.")
     login_path: str = Field(default="api/qracore/login", description="Path of the login below the base address.")
@@ -121,7 +128,7 @@ class QadSessionCredentials(_QadBlock):
         )
 
 
-class QadBasicCredentials(_QadBlock):
+class QadBasicCredentials(_OpensClient, CredentialsBlock):
     """User name and password sent with every call to one QAD tenant; the last resort.
 
     Example:
@@ -134,7 +141,9 @@ class QadBasicCredentials(_QadBlock):
 
     _block_type_name = "QAD Basic Credentials"
     _block_type_slug = "qad-basic-credentials"
+    _documentation_url = _DOCUMENTATION
 
+    base_url: str = _BASE_URL
     username: str = Field(description="User name of the service account.")
     password: SecretStr = Field(description="Password of the service account.")
 

@@ -57,6 +57,9 @@ class Planned:
         """Flow and deployment, as Prefect names them."""
         return f"{self.flow.name}/{self.connection.name}"
 
+    def _filled_in(self) -> dict[str, Any]:
+        return {"settings": dict(self.connection.settings), "based_on_version": self.connection.settings_version}
+
     def values(self) -> dict[str, Any]:
         """What can be changed about a deployment that exists."""
         from prefect.utilities.callables import parameter_schema
@@ -67,7 +70,7 @@ class Planned:
         return {
             "entrypoint": self.entrypoint,
             "work_pool_name": POOL,
-            "parameters": {"connection": row.name} | ({"settings": dict(row.settings)} if self.form else {}),
+            "parameters": {"connection": row.name} | (self._filled_in() if self.form else {}),
             "parameter_openapi_schema": parameter_schema(self.flow).model_dump_for_openapi(),
             "tags": [TAG, self.ours, row.pair],
             "description": about.strip(),

@@ -17,9 +17,12 @@ from deployments.output import JsonOption, progress, show_facts, show_json, show
 from deployments.tenancies import Side, lone_side
 from ml_connector.errors import ConfigurationError
 from ml_connector.installation import Installation
+from ml_connector.pairs.base import read_settings, refuse_overlap
+from ml_connector.store.tenants import ConnectionRow, State
 from ml_connector.systems.ping import PingReport
 
 _COLUMNS = ("check", "result", "message", "remedy")
+_LISTED = ("connection", "state", "pair", "settings_version", "blocks", "tenants")
 
 
 @app.command()
@@ -67,6 +70,57 @@ def ping(
         raise typer.Exit(1)
 
 
+@app.command()
+def connections(as_json: JsonOption = False) -> None:
+    """All connections: their pair, tenants, blocks, settings version and state."""
+    Home.open()
+    rows = [
+        {
+            "connection": row.name,
+            "state": row.state,
+            "pair": row.pair,
+            "settings_version": row.settings_version,
+            "blocks": f"{row.source_block}, {row.target_block}",
+            "tenants": f"{row.source_tenant}, {row.target_tenant}",
+        }
+        for row in asyncio.run(_all())
+    ]
+    show_rows(rows, _LISTED, as_json=as_json, title="connections")
+
+
+@app.command()
+def pause(name: Annotated[str, typer.Argument(help="The connection.")]) -> None:
+    """Stop a connection: its runs do nothing, `deploy` takes its deployments away, another may take its records."""
+    _set_state(name, "paused")
+
+
+@app.command()
+def resume(name: Annotated[str, typer.Argument(help="The connection.")]) -> None:
+    """Make a paused connection active again; run `deploy` afterwards."""
+    _set_state(name, "active")
+
+
+def _set_state(name: str, state: State) -> None:
+    Home.open()
+    asyncio.run(_put_state(name, state))
+    show_facts({"connection": name, "state": state, "next": "ml-connector deploy"}, as_json=False)
+
+
+async def _all() -> list[ConnectionRow]:
+    async with Installation.open() as installation:
+        return list(await installation.connections.list())
+
+
+async def _put_state(name: str, state: State) -> None:
+    async with Installation.open() as installation:
+        row = await installation.connections.get(name)
+        if state == "active":
+            direction = connecting.directions_of(row.pair)[0]
+            own = read_settings(direction.settings, row)
+            await refuse_overlap(installation, direction, own, name=name, source_tenant=row.source_tenant)
+        await installation.connections.set_state(name, state)
+
+
 async def _connect(name: str, pair: str, blocks: tuple[str, str], settings: Any, *, yes: bool, as_json: bool) -> None:
     logins = await _logins(blocks)
     wanted = connecting.describe(name, pair, blocks, logins, settings)
@@ -81,6 +135,7 @@ async def _connect(name: str, pair: str, blocks: tuple[str, str], settings: Any,
             "source": f"{wanted.source.system} {wanted.source.identity}, as {reports[0].who}",
             "target": f"{wanted.target.system} {wanted.target.identity}, as {reports[1].who}",
         }
+        facts |= {f"look at {check.name}": check.message for one in reports for check in one.checks if check.remedy}
         if not yes:
             show_facts(facts, as_json=False)
             if not typer.confirm("Are these the right tenants?", err=True):

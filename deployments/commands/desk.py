@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,7 +45,8 @@ def up(
     home = Home.open(desk if tenants else settings)
     plan = Plan(server_port=port, worker_limit=limit, sandboxes=rehearsal.plans(SANDBOX_PORTS) if tenants else [])
     ready = _set_up if tenants else _bare
-    hint = f"In another terminal: export ML_CONNECTOR_HOME={home.root}; ml-connector held; ml-connector run demo --wait"
+    command = shlex.quote(str(Path(sys.argv[0]).absolute()))
+    hint = f"In another terminal: export ML_CONNECTOR_HOME={shlex.quote(str(home.root))}; {command} held"
     with server.announced(home):
         until_interrupted(keep_up(home, plan, deploy_all=ready, hint=hint if tenants else "", as_json=as_json))
 

@@ -14,10 +14,11 @@ from uuid import uuid4
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from ml_connector.domain.outcomes import Outcome
 from ml_connector.errors import BusyError, ConfigurationError, TransientError
 from ml_connector.http.models import first_problem
 from ml_connector.installation import Installation
-from ml_connector.store import pages, runs
+from ml_connector.store import ledger, pages, runs
 from ml_connector.store.checkpoints import read_checkpoints, write_checkpoint
 from ml_connector.store.leases import Lease
 from ml_connector.store.ledger import LedgerRow
@@ -129,15 +130,34 @@ async def refuse_overlap(
     for row in await installation.connections.list():
         if row.name == name or (row.pair, row.source_tenant) != (direction.pair, source_tenant):
             continue
+        if row.state == "paused" and not await _may_have_written(installation, row.name):
+            continue
         if both := direction.overlap(settings, read_settings(direction.settings, row)):
             raise ConfigurationError(
                 f"connection {name} would send the same records as {row.name} ({both}); narrow one source filter"
             )
 
 
-async def change_settings(installation: Installation, direction: Direction, name: str, settings: Any) -> ConnectionRow:
-    """Store new settings for a connection under a new version; another tenant needs another connection."""
+async def _may_have_written(installation: Installation, name: str) -> bool:
+    """Whether a paused connection left records that are, or may be, posted but not marked so at their source."""
+    waiting = [Outcome.HELD, Outcome.IN_DOUBT, Outcome.REJECTED]
+    rows = await ledger.listing(installation.store.db, outcomes=waiting, connection=name)
+    return any(row.in_doubt or (row.posted and not row.complete) for row in rows)
+
+
+async def change_settings(
+    installation: Installation, direction: Direction, name: str, settings: Any, *, based_on: int
+) -> ConnectionRow:
+    """Store new settings for a connection under a new version; another tenant needs another connection.
+
+    `based_on` is the version that the person saw: settings saved since then are never undone unseen.
+    """
     row = await installation.connections.get(name)
+    if row.settings_version != based_on:
+        raise ConfigurationError(
+            f"this form shows version {based_on} of the settings of {name}, which are at version "
+            f"{row.settings_version} now; `ml-connector deploy` fills it in anew"
+        )
     if direction.proven(settings) != direction.proven(read_settings(direction.settings, row)):
         wanted = "/".join(direction.proven(settings))
         raise ConfigurationError(f"connection {name} is proven for another tenant than {wanted}; connect a new one")

@@ -194,7 +194,7 @@ def _connection(row: Row[Any]) -> ConnectionRow:
 
 def _known(name: str, row: ConnectionRow | None) -> ConnectionRow:
     if row is None:
-        raise ConfigurationError(f"there is no connection named {name}; see the list of connections")
+        raise ConfigurationError(f"there is no connection named {name}; `ml-connector connections` lists them")
     return row
 
 

@@ -19,6 +19,7 @@ from deployments.home import Home
 from deployments.tenancies import lone_side
 from ml_connector.errors import ConfigurationError
 from ml_connector.installation import Installation
+from ml_connector.pairs.base import change_settings
 from ml_connector.pairs.coupa_qad.settings import overlap
 from ml_connector.settings import Settings
 from ml_connector.store.crypto import Keys
@@ -111,7 +112,7 @@ def test_nothing_waiting_is_said_and_is_an_empty_list(command: Command) -> None:
 def test_an_unknown_connection_is_one_line(command: Command) -> None:
     code, out, err = command("held", "--connection", "nosuch")
     assert (code, out) == (2, "")
-    assert err == "ml-connector: there is no connection named nosuch; see the list of connections\n"
+    assert err == "ml-connector: there is no connection named nosuch; `ml-connector connections` lists them\n"
 
 
 def test_a_record_is_found_by_each_of_its_names(played: Path, command: Command) -> None:
@@ -229,6 +230,38 @@ async def test_two_connections_never_send_the_same_records(tmp_path: Path) -> No
         apart = {"chart_of_accounts": "FR"}
         await connecting.save(one, _wanted("acme-fr", qad={"entity": "20FRACO"}, invoices=apart))
         assert [row.name for row in await one.connections.list()] == ["acme", "acme-de", "acme-fr"]
+
+
+async def test_a_paused_connection_makes_room_for_another(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path / "home")
+    Home.open(home)
+    async with Installation.open(home) as one:
+        await connecting.save(one, _wanted("acme", qad={"entity": "99XX"}))
+        with pytest.raises(ConfigurationError, match="same records as acme "):
+            await connecting.save(one, _wanted("acme-right"))
+        await one.connections.set_state("acme", "paused")
+        await connecting.save(one, _wanted("acme-right"))
+        assert [(row.name, row.state) for row in await one.connections.list()] == [
+            ("acme", "paused"),
+            ("acme-right", "active"),
+        ]
+
+
+async def test_a_form_that_shows_older_settings_is_refused(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path / "home")
+    Home.open(home)
+    direction = connecting.directions_of("coupa_qad")[0]
+    async with Installation.open(home) as one:
+        await connecting.save(one, _wanted("acme"))
+        newer = await connecting.save(one, _wanted("acme", invoices={"hold_limit_days": 10}))
+        mine = _wanted("acme", invoices={"hold_limit_days": 20}).settings
+        with pytest.raises(ConfigurationError, match=r"shows version 1 .* at version 2 now"):
+            await change_settings(one, direction, "acme", mine, based_on=1)
+        saved = await change_settings(one, direction, "acme", mine, based_on=newer.settings_version)
+        assert (saved.settings_version, saved.settings["invoices"]["hold_limit_days"]) == (3, 20)
+        elsewhere = _wanted("acme", qad={"entity": "99XX"}).settings
+        with pytest.raises(ConfigurationError, match="proven for another tenant"):
+            await change_settings(one, direction, "acme", elsewhere, based_on=3)
 
 
 def test_filters_overlap_unless_chart_or_channels_part_them() -> None:
