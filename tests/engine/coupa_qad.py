@@ -57,14 +57,16 @@ def settings(**changes: Any) -> Json:
     return base
 
 
-async def coupa_qad(folder: Path, template: Path, *, options: dict[str, Json] | None = None, **changes: Any) -> World:
+async def coupa_qad(
+    folder: Path, template: Path, *, options: dict[str, Json] | None = None, url: str = "", **changes: Any
+) -> World:
     """A world with both tenants' masters and a stored connection; seed documents on top."""
     options = options or {}
     apps = {
         "coupa": create_coupa(clock=Clock(START), options=options.get("coupa")),
         "qad": create_qad(clock=Clock(START), options=options.get("qad")),
     }
-    world = World(folder, template, apps)
+    world = World(folder, template, apps, url=url)
     await world.admin("coupa", "seed/base")
     await world.admin("qad", "seed/base")
     row = ConnectionRow(

@@ -58,10 +58,11 @@ async def _end_others() -> None:
 class World:
     """Two tenants and the connector between them; `restart` is a new process on the same store."""
 
-    def __init__(self, folder: Path, template: Path, apps: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, template: Path, apps: Mapping[str, Any], *, url: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "store.db"
         shutil.copyfile(template, self.path)
+        self.url = url or f"sqlite+aiosqlite:///{self.path}"
         self.clock = WorldClock(START)
         self.apps = dict(apps)
         for app in self.apps.values():
@@ -76,7 +77,7 @@ class World:
     @asynccontextmanager
     async def installation(self) -> AsyncIterator[Installation]:
         """One process of the connector."""
-        database = FaultyDatabase(f"sqlite+aiosqlite:///{self.path}")
+        database = FaultyDatabase(self.url)
         database.faults = self.faults
         try:
             yield Installation.assemble(self.settings, database, KEYS, self.clock)
