@@ -140,6 +140,12 @@ class _Usage:
     def available(self) -> Decimal:
         return self.limit - self.reserved.total - self.taken_before
 
+    def untouched(self) -> frozenset[str]:
+        """Receivers that no document uses yet."""
+        used = {name for name, quantity in self.reserved.receivers.items() if quantity}
+        used |= {match.receiver for match in self.foreign}
+        return frozenset(one.receiver for one in self.receipts) - used
+
     def open_receivers(self, *, returns: bool) -> list[tuple[str, Decimal]]:
         """Receivers with what is left of each, oldest first; for credits the returns, as positive quantities."""
         used = dict(self.reserved.receivers)
@@ -185,12 +191,14 @@ def _allot(
     """Spread a quantity over receivers, oldest first; None when they do not hold it."""
     parts: list[Allotment] = []
     skip, rest = abs(usage.taken_before), quantity
+    untouched = usage.untouched()
     for receiver, left in usage.open_receivers(returns=returns):
         skipped = min(skip, left)
         skip -= skipped
         take = min(left - skipped, rest)
         if take > 0:
-            finished = left - take - skipped < _REST
+            # Only who takes a whole receipt may close it: of several invoices over one the last may overtake others.
+            finished = not skipped and left - take < _REST and receiver in untouched
             parts.append(Allotment(line.number, usage.key[0], usage.key[1], receiver, take, price, finished))
             rest -= take
     return tuple(parts) if not rest else None

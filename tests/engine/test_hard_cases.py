@@ -151,3 +151,14 @@ async def test_a_long_page_keeps_its_lease(tmp_path: Path, sqlite_template: Path
     over = [line(1, po="PO300001")]
     await tell.send_in(world, *[invoice(n, f"N-{n}", 1, lines=over) for n in range(1, 301)])
     assert await run(world) == {"created": 300}
+
+
+async def test_invoices_that_share_a_receipt_may_reach_qad_in_any_order(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await make(tmp_path, sqlite_template)
+    await tell.receive(world, 30)
+    await tell.send_in(world, invoice(1, "A-1", 20), invoice(2, "A-2", 10))
+    assert await run(world) == {"created": 2}
+    shown = await world.admin("qad", "state/supplierInvoices", method="GET")
+    # Neither closes the receipt, or the other would be refused when it comes second.
+    finished = [one["isFinished"] for seen in shown for one in seen["receiverMatchingLines"]]
+    assert finished == [False, False]

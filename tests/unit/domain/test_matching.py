@@ -56,7 +56,8 @@ def test_lets_two_invoices_share_a_receipt_of_50_but_not_a_third() -> None:
     second = match_invoice(invoice(pieces(20)), world(goods, reserved=used_by(first)))
     third = match_invoice(invoice(pieces(1)), world(goods, reserved=used_by(first, second)))
     assert allotted(first) == [(1, "RC1", "30", False)]
-    assert allotted(second) == [(1, "RC1", "20", True)]
+    # The second takes the rest, but may reach QAD before the first: closing the receipt would refuse that one.
+    assert allotted(second) == [(1, "RC1", "20", False)]
     assert texts(third) == ["no goods receipt posted for PO PO100001 line 1: billed 1, available 0"]
 
 
@@ -134,7 +135,7 @@ def test_counts_two_lines_on_one_order_line_together() -> None:
     goods = [receipt("RC1", 30), receipt("RC2", 20, day=2)]
     decision = match_invoice(invoice(pieces(40), pieces(10, number=2)), world(*goods))
     assert decision.claims == (Claim("10USA", PO, 1, Decimal(50), Decimal(50)),)
-    assert allotted(decision) == [(1, "RC1", "30", True), (1, "RC2", "10", False), (2, "RC2", "10", True)]
+    assert allotted(decision) == [(1, "RC1", "30", True), (1, "RC2", "10", False), (2, "RC2", "10", False)]
 
 
 def test_holds_the_second_of_two_lines_that_want_the_same_goods() -> None:

@@ -158,12 +158,12 @@ def test_allots_exactly_what_is_billed(scene: Scene) -> None:
 
 @thorough
 @given(scenes)
-def test_calls_a_receiver_finished_when_nothing_is_left_of_it(scene: Scene) -> None:
+def test_calls_a_receiver_finished_only_when_one_line_takes_all_of_it(scene: Scene) -> None:
     decision = match_invoice(invoice(*scene.lines), scene.context)
-    left = dict(scene.open())
     for part in decision.allotments:
-        left[part.receiver] -= part.quantity
-        assert part.finished is (left[part.receiver] == 0)
+        if part.finished:
+            assert part.quantity == dict(scene.open())[part.receiver]
+            assert [one.receiver for one in decision.allotments].count(part.receiver) == 1
 
 
 @thorough

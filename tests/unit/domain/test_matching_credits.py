@@ -97,7 +97,7 @@ def test_credits_to_an_account_what_the_returns_do_not_cover() -> None:
 def test_spreads_the_lines_of_a_credit_over_the_returns_oldest_first() -> None:
     goods = [receipt("RC1", 50), receipt("RT2", -6, day=3), receipt("RT1", -4, day=2)]
     decision = match_invoice(credit(pieces(5), pieces(5, number=2)), world(*goods, reserved=POSTED_50))
-    assert allotted(decision) == [(1, "RT1", "4", True), (1, "RT2", "1", False), (2, "RT2", "5", True)]
+    assert allotted(decision) == [(1, "RT1", "4", True), (1, "RT2", "1", False), (2, "RT2", "5", False)]
     assert decision.claims == (Claim("10USA", PO, 1, Decimal(-10), Decimal(40)),)
 
 
