@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -133,4 +133,3 @@ class Route(Generic[R]):
     undone: Callable[[R], frozenset[str]] = lambda _record: frozenset()
     on_change: Literal["reject", "update"] = "reject"
     hold_limit: timedelta | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
