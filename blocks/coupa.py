@@ -11,7 +11,7 @@ from ml_connector.systems.coupa.config import DEFAULT_SCOPES, CoupaCredentialsDa
 
 
 class CoupaCredentials(CredentialsBlock):
-    """OAuth2 client of one Coupa instance, for connections that read invoices and write their state back.
+    """OAuth2 client of one Coupa instance, for connections that read invoices and write state and masters back.
 
     Example:
         ```python
@@ -32,7 +32,9 @@ class CoupaCredentials(CredentialsBlock):
     client_id: str = Field(description="Identifier of the OAuth2 client, as Coupa shows it.")
     client_secret: SecretStr = Field(description="Secret of the OAuth2 client.")
     scopes: list[str] = Field(
-        default=list(DEFAULT_SCOPES), description="Scopes to ask for; each must be ticked on the client in Coupa."
+        default=list(DEFAULT_SCOPES),
+        description="Scopes to ask for; each must be ticked on the client in Coupa. core.supplier.write and "
+        "core.common.write are for keeping suppliers and lookup values up to date; drop them where that is not wanted.",
     )
 
     def login(self) -> CoupaCredentialsData:

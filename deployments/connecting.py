@@ -35,12 +35,16 @@ class Wanted:
     settings: Any
 
 
+def pairs() -> list[str]:
+    """All pairs by name."""
+    return sorted({one.pair for one in registry.DIRECTIONS.values()})
+
+
 def directions_of(pair: str) -> list[Direction]:
     """The directions of a pair; ConfigurationError when there is no such pair."""
     found = registry.of_pair(pair)
     if not found:
-        known = ", ".join(sorted({one.pair for one in registry.DIRECTIONS.values()}))
-        raise ConfigurationError(f"there is no pair {pair}; there is: {known}")
+        raise ConfigurationError(f"there is no pair {pair}; there is: {', '.join(pairs())}")
     return found
 
 
@@ -87,11 +91,10 @@ def describe(name: str, pair: str, blocks: tuple[str, str], logins: tuple[Any, A
     return Wanted(check_name(name), pair, ends[0], ends[1], settings)
 
 
-def sides_of(row: ConnectionRow, logins: tuple[Any, Any]) -> tuple[Side, Side]:
-    """Both ends of a stored connection."""
+def as_stored(row: ConnectionRow, logins: tuple[Any, Any]) -> Wanted:
+    """A stored connection as its person described it."""
     settings = settings_of(row.pair, row.settings, about=f"connection {row.name}")
-    wanted = describe(row.name, row.pair, (row.source_block, row.target_block), logins, settings)
-    return wanted.source, wanted.target
+    return describe(row.name, row.pair, (row.source_block, row.target_block), logins, settings)
 
 
 async def stored(installation: Installation, name: str) -> ConnectionRow | None:

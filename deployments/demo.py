@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 RUN_SECONDS = 120.0
+DIRECTION = "coupa_to_qad"
 # What the story says of each run: the records it looks at, their outcome and the code of the reason.
 FIRST = {
     "INV-1001": "created",
@@ -88,7 +89,7 @@ class _Stage:
         self.teller.tell(f"\nRun {number}: {why}")
         before = await self._writes()
         with progress(f"Run {number}"):
-            started = await launching.start(self.installation, self.client, CONNECTION)
+            started = await launching.start(self.client, CONNECTION, DIRECTION)
             ended = await launching.wait(self.installation, self.client, started.flow_run, within=RUN_SECONDS)
         rows = [row for row in await self._rows() if row.last_run == ended.flow_run]
         for row in rows:

@@ -5,76 +5,28 @@ What a person chose in the Prefect UI stays: a paused deployment or schedule sta
 
 from __future__ import annotations
 
-import importlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from deployments.connecting import directions_of
+from deployments.automations import ensure_zombie_automation
+from deployments.planning import Planned, flow_at, flow_of, plan
 from deployments.stack import POOL
 from ml_connector.errors import ConfigurationError
 from ml_connector.installation import Installation
-from ml_connector.pairs.base import Direction
-from ml_connector.store.tenants import ConnectionRow
+from tasks.tags import NEEDS_AUTH, TAG, notes_of_logins, owner_tag
 
 if TYPE_CHECKING:
-    from prefect import Flow
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.responses import DeploymentResponse
 
-TAG = "ml-connector"
+__all__ = ["TAG", "all_of", "deploy", "flow_at", "flow_of", "register_blocks"]
+
 _SCHEDULE = "every"
 _PAGE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A deployment as it ought to be; `every_s` None means that nobody but a person or an event starts it.
-
-    A `form` is the one that changes the connection's settings, filled in with those of today.
-    """
-
-    connection: ConnectionRow
-    direction: Direction
-    every_s: int | None
-    ours: str
-    form: bool = False
-
-    @property
-    def entrypoint(self) -> str:
-        """Where the flow lives."""
-        return self.direction.settings_flow if self.form else self.direction.flow
-
-    @property
-    def flow(self) -> Flow[Any, Any]:
-        """The flow itself."""
-        return flow_at(self.entrypoint)
-
-    @property
-    def full_name(self) -> str:
-        """Flow and deployment, as Prefect names them."""
-        return f"{self.flow.name}/{self.connection.name}"
-
-    def _filled_in(self) -> dict[str, Any]:
-        return {"settings": dict(self.connection.settings), "based_on_version": self.connection.settings_version}
-
-    def values(self) -> dict[str, Any]:
-        """What can be changed about a deployment that exists."""
-        from prefect.utilities.callables import parameter_schema
-
-        row, one = self.connection, self.direction
-        what = "settings" if self.form else f"{one.source} to {one.target}"
-        about = f"{what} for connection {row.name}: {self.flow.description or ''}"
-        return {
-            "entrypoint": self.entrypoint,
-            "work_pool_name": POOL,
-            "parameters": {"connection": row.name} | (self._filled_in() if self.form else {}),
-            "parameter_openapi_schema": parameter_schema(self.flow).model_dump_for_openapi(),
-            "tags": [TAG, self.ours, row.pair],
-            "description": about.strip(),
-        }
 
 
 async def deploy(
@@ -82,24 +34,39 @@ async def deploy(
 ) -> list[dict[str, Any]]:
     """Make the server agree with the connections; tells what was done, a row per deployment.
 
-    `limit` is how many runs the work pool starts at once; None keeps what it has, or 4 for a new one.
+    `limit` is how many runs the work pool starts at once; None keeps what it has, or 4 for a new one. What stands
+    still for a refused login goes on standing still, and so does what is new.
     """
+    from tasks.logins import stop, turn
+
     await _ensure_pool(client, limit)
-    ours = f"installation:{installation.store.keys.login_fingerprint('deployments')[:12]}"
-    planned = [
-        one
-        for row in await installation.connections.list()
-        if row.state == "active"
-        for one in _of_connection(row, ours, scheduled)
-    ]
-    done = [await _put(client, one) for one in planned]
-    return done + await _remove_others(client, ours, {row["id"] for row in done})
+    await ensure_zombie_automation(client)
+    ours = owner_tag(installation)
+    async with turn(installation):
+        done = [await _put(client, one, ours) for one in await plan(installation, scheduled=scheduled)]
+    for block in await denied_blocks(installation):
+        await stop(installation, client, block)
+    removed = await _remove_others(client, ours, {row["id"] for row in done})
+    waiting = {str(one.id) for one in await all_of(client, ours) if NEEDS_AUTH in one.tags}
+    return [row | {"note": "needs login" if row["id"] in waiting else ""} for row in done] + removed
 
 
-def _of_connection(row: ConnectionRow, ours: str, scheduled: bool) -> list[Planned]:
-    ways = directions_of(row.pair)
-    runs = [Planned(row, one, one.schedule_s if scheduled else None, ours) for one in ways]
-    return [*runs, Planned(row, ways[0], None, ours, form=True)]
+async def denied_blocks(installation: Installation) -> list[str]:
+    """The blocks of active connections whose login was refused; a block that cannot be loaded proves nothing."""
+    from tasks.logins import is_denied
+    from tasks.runtime import load_block
+
+    rows = [row for row in await installation.connections.list() if row.state == "active"]
+    denied = []
+    for block in sorted({name for row in rows for name in (row.source_block, row.target_block)}):
+        try:
+            login = (await load_block(block)).login()
+        except ConfigurationError as error:
+            logging.getLogger(__name__).warning("%s", error)
+            continue
+        if await is_denied(installation, block, login):
+            denied.append(block)
+    return denied
 
 
 async def register_blocks() -> None:
@@ -127,7 +94,7 @@ async def _ensure_pool(client: PrefectClient, limit: int | None) -> None:
         await client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=wanted))
 
 
-async def _put(client: PrefectClient, planned: Planned) -> dict[str, Any]:
+async def _put(client: PrefectClient, planned: Planned, ours: str) -> dict[str, Any]:
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -135,7 +102,9 @@ async def _put(client: PrefectClient, planned: Planned) -> dict[str, Any]:
     except ObjectNotFound:
         made = await _create(client, planned)
         return _told(planned, str(made), "created")
-    if TAG in found.tags and planned.ours not in found.tags:
+    if TAG in found.tags and ours not in found.tags:
+        if planned.otherwise:
+            return await _put(client, replace(planned, name=planned.otherwise, otherwise=""), ours)
         raise ConfigurationError(
             f"deployment {planned.full_name} belongs to another installation on this server; "
             "choose another connection name, or remove the deployment in the Prefect UI"
@@ -148,7 +117,7 @@ async def _put(client: PrefectClient, planned: Planned) -> dict[str, Any]:
 async def _create(client: PrefectClient, planned: Planned) -> object:
     return await client.create_deployment(
         flow_id=await client.create_flow(planned.flow),
-        name=planned.connection.name,
+        name=planned.name,
         schedules=_schedules(planned.every_s),
         enforce_parameter_schema=True,
         **_limits(),
@@ -160,6 +129,7 @@ async def _update(client: PrefectClient, planned: Planned, found: DeploymentResp
     from prefect.client.schemas.actions import DeploymentUpdate
 
     wanted = planned.values()
+    wanted["tags"] += notes_of_logins(found.tags)
     shown = {name: getattr(found, name) for name in wanted}
     limit = found.global_concurrency_limit
     options = found.concurrency_options
@@ -191,16 +161,16 @@ async def _schedule(client: PrefectClient, planned: Planned, found: DeploymentRe
 async def _remove_others(client: PrefectClient, ours: str, kept: set[str]) -> list[dict[str, Any]]:
     """Deployments of connections that are gone or paused; their schedules and planned runs go with them."""
     removed = []
-    for found in await _all_of(client, ours):
+    for found in await all_of(client, ours):
         if str(found.id) not in kept:
             await client.delete_deployment(found.id)
-            removed.append(
-                {"connection": found.name, "direction": "", "deployment": found.name, "done": "removed", "every": ""}
-            )
+            told = {"connection": found.name, "direction": "", "deployment": found.name, "done": "removed"}
+            removed.append(told | {"every": "", "note": ""})
     return removed
 
 
-async def _all_of(client: PrefectClient, ours: str) -> Sequence[DeploymentResponse]:
+async def all_of(client: PrefectClient, ours: str) -> Sequence[DeploymentResponse]:
+    """Every deployment of this installation."""
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
     found: list[DeploymentResponse] = []
@@ -231,22 +201,10 @@ def _limits() -> dict[str, Any]:
     return {"concurrency_limit": 1, "concurrency_options": options}
 
 
-def flow_of(direction: Direction) -> Flow[Any, Any]:
-    """The Prefect flow of a direction."""
-    return flow_at(direction.flow)
-
-
-def flow_at(path: str) -> Flow[Any, Any]:
-    """The Prefect flow at a module path."""
-    module, _, name = path.rpartition(".")
-    flow: Flow[Any, Any] = getattr(importlib.import_module(module), name)
-    return flow
-
-
 def _told(planned: Planned, deployment_id: str, done: str) -> dict[str, Any]:
     return {
-        "connection": planned.connection.name,
-        "direction": "settings" if planned.form else planned.direction.name,
+        "connection": planned.connection,
+        "direction": planned.what,
         "deployment": planned.full_name,
         "done": done,
         "every": f"{planned.every_s} s" if planned.every_s is not None else "on demand",

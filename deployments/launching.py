@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from deployments.connecting import directions_of
-from deployments.deploying import flow_of
+from deployments.planning import flow_of
 from ml_connector.errors import ConfigurationError, TransientError
 from ml_connector.installation import Installation
+from ml_connector.pairs import registry
 from ml_connector.store.schema import run as run_table
 
 if TYPE_CHECKING:
@@ -44,17 +45,22 @@ class Ended:
         }
 
 
-async def start(installation: Installation, client: PrefectClient, connection: str, direction: str = "") -> Ended:
-    """Start a direction's deployment; ConfigurationError when it has none or the direction is not the pair's."""
+async def directions(installation: Installation, connection: str, direction: str = "") -> list[str]:
+    """The direction that was named, or all of the connection's pair in business order."""
+    row = await installation.connections.get(connection)
+    offered = [one.name for one in directions_of(row.pair)]
+    if direction and direction not in offered:
+        raise ConfigurationError(
+            f"connection {connection} has no direction {direction}; it has {', '.join(offered)}"
+        )
+    return [direction] if direction else offered
+
+
+async def start(client: PrefectClient, connection: str, direction: str) -> Ended:
+    """Start a direction's deployment; ConfigurationError when it has none."""
     from prefect.exceptions import ObjectNotFound
 
-    row = await installation.connections.get(connection)
-    offered = {one.name: one for one in directions_of(row.pair)}
-    if not direction and len(offered) > 1:
-        raise ConfigurationError(f"connection {connection} has several directions; name one of {', '.join(offered)}")
-    one = offered.get(direction or next(iter(offered)))
-    if one is None:
-        raise ConfigurationError(f"connection {connection} has no direction {direction}; it has {', '.join(offered)}")
+    one = registry.direction(direction)
     full_name = f"{flow_of(one).name}/{connection}"
     try:
         deployment = await client.read_deployment_by_name(full_name)

@@ -33,6 +33,19 @@ def announce(home: Home, api_url: str) -> None:
     (home.root / _ADDRESS).write_text(api_url + "\n", encoding="utf-8")
 
 
+def announced_address(home: Home) -> str:
+    """The address of the server that runs from this home; empty when none does."""
+    address = home.root / _ADDRESS
+    return address.read_text(encoding="utf-8").strip() if address.exists() else ""
+
+
+def address() -> str:
+    """The address of the server that was settled on."""
+    from prefect.settings import PREFECT_API_URL
+
+    return str(PREFECT_API_URL.value()).rstrip("/")
+
+
 def use(environment: Mapping[str, str]) -> None:
     """Talk to the server that these settings name, also when Prefect has been imported before."""
     os.environ.update(environment)
@@ -44,12 +57,11 @@ def use(environment: Mapping[str, str]) -> None:
 
 def find(home: Home) -> None:
     """Settle on a server: `PREFECT_API_URL`, the one announced in the home, or that of the Prefect profile."""
-    address = home.root / _ADDRESS
     _quiet()
     if os.environ.get("PREFECT_API_URL"):
         return
-    if address.exists():
-        use(client_environment(home, address.read_text(encoding="utf-8").strip()))
+    if own := announced_address(home):
+        use(client_environment(home, own))
         return
     from prefect.settings import PREFECT_API_URL
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,11 +17,13 @@ from ml_connector.installation import Installation
 from ml_connector.pairs.coupa_qad.session import QAD_LOGINS
 from ml_connector.systems.coupa import client as coupa_client
 from ml_connector.systems.coupa import validate as coupa_validate
+from ml_connector.systems.coupa.client import CoupaClient
 from ml_connector.systems.coupa.config import CoupaCredentialsData, CoupaTenant
-from ml_connector.systems.ping import PingReport
+from ml_connector.systems.ping import PingCheck, PingReport
 from ml_connector.systems.qad import client as qad_client
 from ml_connector.systems.qad import validate as qad_validate
 from ml_connector.systems.qad.config import QadTenant
+from ml_connector.systems.qad.ports import QadRest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +44,21 @@ class Side:
         """Try the login and everything that the ports rely on."""
         return await SYSTEMS[self.system].ping(installation, self)
 
+    def port(self, installation: Installation) -> AbstractAsyncContextManager[Any]:
+        """The tenant, opened for questions: Coupa's client, QAD's port."""
+        return SYSTEMS[self.system].port(installation, self)
+
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """The kinds of login of a system, its settings with those that a block alone is tried with, and two questions."""
+    """The kinds of login of a system, its settings with those that a block alone is tried with, and what to ask it."""
 
     logins: tuple[type[BaseModel], ...]
     tenant: type[BaseModel]
     bare: Mapping[str, Any]
     identity: Callable[[Side], str]
     ping: Callable[[Installation, Side], Awaitable[PingReport]]
+    port: Callable[[Installation, Side], AbstractAsyncContextManager[Any]]
 
 
 def system_of(login: object) -> str:
@@ -95,7 +103,8 @@ def _where(end: Side) -> tuple[str, str]:
     return parts.netloc, parts.path
 
 
-async def _ping_coupa(installation: Installation, end: Side) -> PingReport:
+@asynccontextmanager
+async def _open_coupa(installation: Installation, end: Side) -> AsyncIterator[CoupaClient]:
     client = coupa_client.open_client(
         end.login,
         end.tenant,
@@ -105,12 +114,13 @@ async def _ping_coupa(installation: Installation, end: Side) -> PingReport:
         clock=installation.store.clock,
     )
     try:
-        return await coupa_validate.ping(client, end.login)
+        yield client
     finally:
         await client.http.aclose()
 
 
-async def _ping_qad(installation: Installation, end: Side) -> PingReport:
+@asynccontextmanager
+async def _open_qad(installation: Installation, end: Side) -> AsyncIterator[QadRest]:
     async with qad_client.open_client(
         end.login,
         end.tenant,
@@ -119,10 +129,29 @@ async def _ping_qad(installation: Installation, end: Side) -> PingReport:
         slot=installation.slot(end.block, end.login),
         clock=installation.store.clock,
     ) as client:
-        return await qad_validate.ping(client)
+        yield QadRest(client)
+
+
+async def _ping_coupa(installation: Installation, end: Side) -> PingReport:
+    async with _open_coupa(installation, end) as client:
+        return await coupa_validate.ping(client, end.login)
+
+
+async def _ping_qad(installation: Installation, end: Side) -> PingReport:
+    async with _open_qad(installation, end) as port:
+        return await qad_validate.ping(port.client)
+
+
+async def _check_coupa_qad(coupa: CoupaClient, qad: QadRest, settings: Any) -> Sequence[PingCheck]:
+    from ml_connector.pairs.coupa_qad.validate import check_settings
+
+    found: Sequence[PingCheck] = await check_settings(coupa, qad, settings)
+    return found
 
 
 SYSTEMS: dict[str, System] = {
-    "coupa": System((CoupaCredentialsData,), CoupaTenant, {}, _coupa_identity, _ping_coupa),
-    "qad": System(QAD_LOGINS, QadTenant, {"domain": "", "entity": ""}, _qad_identity, _ping_qad),
+    "coupa": System((CoupaCredentialsData,), CoupaTenant, {}, _coupa_identity, _ping_coupa, _open_coupa),
+    "qad": System(QAD_LOGINS, QadTenant, {"domain": "", "entity": ""}, _qad_identity, _ping_qad, _open_qad),
 }
+# What a pair asks of its own settings, with what both ends have opened: does what they name exist there?
+PAIR_CHECKS: dict[str, Callable[[Any, Any, Any], Awaitable[Sequence[PingCheck]]]] = {"coupa_qad": _check_coupa_qad}

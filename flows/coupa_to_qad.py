@@ -14,8 +14,9 @@ from tasks.steps import run_route
 
 @flow(name="coupa-to-qad", flow_run_name="coupa-to-qad {connection}")
 async def coupa_to_qad(connection: str) -> State[Any]:
-    """Post approved Coupa invoices to QAD: earlier holds and doubts first, then what is new."""
+    """Correct voided invoices where that is wanted, then post approved Coupa invoices to QAD."""
     async with sync_run("coupa_to_qad", connection) as run:
-        await run_route(run, "invoices")
+        for route in run.routes:
+            await run_route(run, route)
         await show_outcomes(run)
     return run.state

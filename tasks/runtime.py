@@ -16,11 +16,13 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 
 from ml_connector.domain.outcomes import Outcome
-from ml_connector.errors import BusyError, ConfigurationError
+from ml_connector.errors import AuthenticationError, BusyError, ConfigurationError
 from ml_connector.installation import Installation
 from ml_connector.pairs.registry import direction as find_direction
 from ml_connector.sync.steps import EngineSteps
 from ml_connector.sync.work import Page
+from tasks.logins import LoginsOfRun
+from tasks.tags import NEEDS_AUTH
 
 _NAMES = {Outcome.IN_DOUBT: "In doubt", Outcome.HELD: "Held", Outcome.REJECTED: "Rejected"}
 _active: dict[tuple[str, str], ActiveRun] = {}
@@ -28,14 +30,23 @@ _active: dict[tuple[str, str], ActiveRun] = {}
 
 @dataclass(slots=True)
 class ActiveRun:
-    """A direction's run in this process. `busy` means that another run works, so this one does nothing."""
+    """A direction's run in this process. `busy` means that another run works, so this one does nothing.
+
+    `failure` is the final state of a run that a refused login has ended.
+    """
 
     connection: str
     direction: str
     steps: EngineSteps | None = None
     session: Any = None
     busy: str = ""
+    failure: State[Any] | None = None
     counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes of the direction in business order; none when another run works."""
+        return tuple(self.steps.run.routes) if self.steps is not None else ()
 
     def count(self, pages: list[Page]) -> None:
         """Add the outcomes of finished pages."""
@@ -45,6 +56,8 @@ class ActiveRun:
     @property
     def state(self) -> State[Any]:
         """The final state that the analyst sees: its name says what needs attention, its message the counts."""
+        if self.failure is not None:
+            return self.failure
         if self.busy:
             return Completed(name="Busy", message=self.busy)
         total = sum(self.counts.values())
@@ -67,16 +80,23 @@ def session_of(connection: str, direction: str) -> Any:
 
 
 @asynccontextmanager
-async def sync_run(direction: str, connection: str) -> AsyncIterator[ActiveRun]:
-    """Open everything a direction needs for one flow run, under its lease, and close it again."""
+async def sync_run(direction: str, connection: str, *, part: str = "") -> AsyncIterator[ActiveRun]:
+    """Open everything a direction needs for one flow run, under its lease, and close it again.
+
+    `part` names the run within a flow run that works on several directions.
+    A refused login ends the block quietly, with the final state in the run: everything that would use the login stops.
+    """
     _refuse_ephemeral_server()
     run = ActiveRun(connection, direction)
-    run_id = str(get_run_context().flow_run.id)  # type: ignore[union-attr]
+    flow_run: Any = get_run_context().flow_run  # type: ignore[union-attr]
+    run_id = f"{flow_run.id}/{part}" if part else str(flow_run.id)
     plan = find_direction(direction)
     async with AsyncExitStack() as stack:
         installation = await stack.enter_async_context(Installation.open())
         row = await installation.connections.get(connection)
-        logins = [(await load_block(name)).login() for name in (row.source_block, row.target_block)]
+        blocks = (row.source_block, row.target_block)
+        logins = [(await load_block(name)).login() for name in blocks]
+        of_run = LoginsOfRun(installation, row, dict(zip(blocks, logins, strict=True)))
         try:
             session = await stack.enter_async_context(plan.open(installation, row, logins, run_id=run_id))
         except BusyError as busy:
@@ -87,8 +107,14 @@ async def sync_run(direction: str, connection: str) -> AsyncIterator[ActiveRun]:
         run.session, run.steps = session, session.steps
         _active[connection, direction] = run
         stack.callback(_active.pop, (connection, direction), None)
-        yield run
-        await session.finish(run.counts)
+        try:
+            yield run
+            await session.finish(run.counts)
+        except AuthenticationError as refusal:
+            run.failure = await of_run.refused(refusal, (plan.source, plan.target))
+            return
+        if NEEDS_AUTH in flow_run.tags:
+            await of_run.work_again()
 
 
 async def load_block(name: str) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import task
 
-from ml_connector.sync.steps import Kind, chain
+from ml_connector.sync.steps import chain
 from ml_connector.sync.work import Page
 from tasks.artifacts import show_progress
 from tasks.caching import RESUME, SEALED, SealedJSONSerializer
@@ -25,7 +26,7 @@ async def auth(connection: str, direction: str) -> dict[str, str]:
 
 
 @task(name="fetch", task_run_name="fetch {route} page {number}", **_CACHED)
-async def fetch(connection: str, direction: str, route: str, number: int, kind: Kind, cursor: str | None) -> Page:
+async def fetch(connection: str, direction: str, route: str, number: int, kind: str, cursor: str | None) -> Page:
     """Read one page and keep it sealed in the store."""
     return await active(connection, direction).fetch(route, number, kind, cursor)
 
@@ -55,7 +56,10 @@ class _TaskSteps:
         self._run = run
         self._names = (run.connection, run.direction)
 
-    async def fetch(self, route: str, number: int, kind: Kind, cursor: str | None) -> Page:
+    def streams(self, route: str) -> tuple[str, ...]:
+        return active(*self._names).streams(route)
+
+    async def fetch(self, route: str, number: int, kind: str, cursor: str | None) -> Page:
         return await fetch(*self._names, route, number, kind, cursor)
 
     async def match_check(self, page: Page) -> Page:
@@ -70,10 +74,13 @@ class _TaskSteps:
         await show_progress(self._run, done)
         return done
 
+    async def advance(self, route: str, reached: Mapping[str, str]) -> None:
+        await active(*self._names).advance(route, reached)
 
-async def run_route(run: ActiveRun, route: str) -> None:
+
+async def run_route(run: ActiveRun, route: str, *, kinds: Sequence[str] | None = None) -> None:
     """Take one route page by page; every record leaves with one outcome."""
     if run.busy:
         return
     await auth(run.connection, run.direction)
-    await chain(_TaskSteps(run), route)
+    await chain(_TaskSteps(run), route, kinds=kinds)

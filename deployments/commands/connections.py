@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from deployments import connecting, server
 from deployments.app import app
+from deployments.asking import ask, choose
+from deployments.block_forms import KINDS, Given
 from deployments.home import Home
-from deployments.output import JsonOption, progress, show_facts, show_json, show_rows
+from deployments.output import JsonOption, show_facts, show_rows
+from deployments.setting_up import Draft, new_connection, new_login
 from deployments.tenancies import Side, lone_side
+from deployments.trying import load_logins, show_reports, start_again, try_pair, try_sides
 from ml_connector.errors import ConfigurationError
 from ml_connector.installation import Installation
 from ml_connector.pairs.base import read_settings, refuse_overlap
 from ml_connector.store.tenants import ConnectionRow, State
 from ml_connector.systems.ping import PingReport
 
-_COLUMNS = ("check", "result", "message", "remedy")
+Answer = TypeVar("Answer")
 _LISTED = ("connection", "state", "pair", "settings_version", "blocks", "tenants")
 
 
 @app.command()
 def connect(
-    pair: Annotated[str, typer.Argument(help="The two systems, such as coupa_qad.")] = "",
-    name: Annotated[str, typer.Argument(help="What to call the connection, such as acme.")] = "",
+    pair: Annotated[str, typer.Argument(help="A pair such as coupa_qad, or one system: coupa or qad.")] = "",
+    name: Annotated[str, typer.Argument(help="What to call the connection or the block, such as acme.")] = "",
     source_block: Annotated[str, typer.Option(help="Credentials block of the source, as coupa-credentials/acme.")] = "",
     target_block: Annotated[str, typer.Option(help="Credentials block of the target, as qad-credentials/acme.")] = "",
     settings: Annotated[Path | None, typer.Option(help="Settings of the connection, a YAML file.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether these are the right tenants.")] = False,
+    field: Annotated[
+        list[str] | None, typer.Option(help="With a system: an answer beforehand, as base_url=https://...; repeatable.")
+    ] = None,
+    secret_file: Annotated[Path | None, typer.Option(help="With a system: a file that holds its secret.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: right tenants, replace the block.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove both logins, show who we are there, and store the connection; again with new settings to change them."""
-    pair, name = _asked(pair, "PAIR"), _asked(name, "NAME")
-    connecting.directions_of(pair)
-    connecting.check_name(name)
-    blocks = (_asked(source_block, "--source-block"), _asked(target_block, "--target-block"))
-    path = settings or Path(_asked("", "--settings"))
-    model = connecting.settings_of(pair, connecting.read_file(path), about=f"connection {name}")
-    home = Home.open()
-    server.find(home)
-    with server.told():
-        asyncio.run(_connect(name, pair, blocks, model, yes=yes, as_json=as_json))
+    """Set up a login (connect SYSTEM NAME) or a connection (connect PAIR NAME); nothing is stored unless it works.
+
+    What is not given is asked for. A connection set up again with new settings has them changed.
+    """
+    offered = [*connecting.pairs(), *KINDS]
+    pair = pair or choose("What to set up", offered, "PAIR")
+    if pair in KINDS:
+        _refuse(source_block or target_block, "--source-block and --target-block go with a pair")
+        given = Given.read(field or (), secret_file)
+        run = new_login(pair, name, given, _read(settings), yes=yes, as_json=as_json)
+    else:
+        _refuse(field or secret_file, "--field and --secret-file go with a system, such as: connect coupa acme")
+        connecting.directions_of(pair)
+        name = connecting.check_name(name or ask("name of the connection", "NAME"))
+        draft = Draft(pair, name, source_block, target_block, _read(settings) if settings else None)
+        draft.refuse_gaps()
+        run = new_connection(draft, yes=yes, as_json=as_json)
+    _with_server(run)
 
 
 @app.command()
@@ -59,13 +73,12 @@ def ping(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Log in, check what we may see there, and name exactly what is wrong; exit code 1 when anything is."""
-    given = connecting.read_file(settings) if settings else {}
-    home = Home.open()
-    server.find(home)
-    with server.told():
-        reports = asyncio.run(_ping(name, given, again=again))
-    _show(reports, as_json=as_json)
+    """Log in, check what we may see there, and name exactly what is wrong; exit code 1 when anything is.
+
+    What stood still because the login was refused starts again when it works.
+    """
+    reports = _with_server(_ping(name, _read(settings), again=again))
+    show_reports(reports, as_json=as_json)
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
 
@@ -121,84 +134,37 @@ async def _put_state(name: str, state: State) -> None:
         await installation.connections.set_state(name, state)
 
 
-async def _connect(name: str, pair: str, blocks: tuple[str, str], settings: Any, *, yes: bool, as_json: bool) -> None:
-    logins = await _logins(blocks)
-    wanted = connecting.describe(name, pair, blocks, logins, settings)
-    async with Installation.open() as installation:
-        await connecting.refuse_overlap(installation, wanted)
-        reports = await _tried(installation, [wanted.source, wanted.target])
-        if not all(report.ok for report in reports):
-            _show(reports, as_json=as_json)
-            raise typer.Exit(1)
-        facts = {
-            "connection": name,
-            "source": f"{wanted.source.system} {wanted.source.identity}, as {reports[0].who}",
-            "target": f"{wanted.target.system} {wanted.target.identity}, as {reports[1].who}",
-        }
-        facts |= {f"look at {check.name}": check.message for one in reports for check in one.checks if check.remedy}
-        if not yes:
-            show_facts(facts, as_json=False)
-            if not typer.confirm("Are these the right tenants?", err=True):
-                raise typer.Exit(1)
-        row = await connecting.save(installation, wanted)
-    told = {"settings_version": row.settings_version, "next": "ml-connector deploy"}
-    show_facts({**facts, **told} if yes else told, as_json=as_json)
-
-
 async def _ping(name: str, given: dict[str, Any], *, again: bool) -> list[PingReport]:
     async with Installation.open() as installation:
         if "/" in name:
-            login = (await _logins((name, name)))[0]
-            return await _tried(installation, [lone_side(name, login, given)], again=again)
-        if given:
-            raise ConfigurationError("--settings goes with a block; a connection has settings of its own")
-        row = await installation.connections.get(name)
-        logins = await _logins((row.source_block, row.target_block))
-        return await _tried(installation, connecting.sides_of(row, logins), again=again)
-
-
-async def _tried(installation: Installation, sides: Sequence[Side], *, again: bool = False) -> list[PingReport]:
-    reports = []
-    for side in sides:
-        if again:
-            await installation.vault.forget(installation.slot(side.block, side.login))
-        with progress(f"Trying {side.system} with block {side.block}"):
-            reports.append(await side.ping(installation))
+            sides: Sequence[Side] = [lone_side(name, (await load_logins((name, name)))[0], given)]
+            reports = await try_sides(installation, sides, again=again)
+        else:
+            if given:
+                raise ConfigurationError("--settings goes with a block; a connection has settings of its own")
+            row = await installation.connections.get(name)
+            wanted = connecting.as_stored(row, await load_logins((row.source_block, row.target_block)))
+            sides = (wanted.source, wanted.target)
+            reports = await try_pair(installation, wanted, again=again)
+        works = [side.block for side, report in zip(sides, reports, strict=False) if report.ok]
+        await start_again(installation, works)
     return reports
 
 
-async def _logins(blocks: tuple[str, str]) -> tuple[Any, Any]:
-    from tasks.runtime import load_block
-
-    found = {name: await load_block(name) for name in dict.fromkeys(blocks)}
-    for name, block in found.items():
-        if not hasattr(block, "login"):
-            raise ConfigurationError(f"block {name} is a {type(block).__name__}, which holds no login of ours")
-    return found[blocks[0]].login(), found[blocks[1]].login()
-
-
-def _show(reports: Sequence[PingReport], *, as_json: bool) -> None:
-    if as_json:
-        show_json([_as_json(report) for report in reports])
-        return
-    for report in reports:
-        rows = [
-            {"check": one.name, "result": "ok" if one.ok else "wrong", "message": one.message, "remedy": one.remedy}
-            for one in report.checks
-        ]
-        show_rows(rows, _COLUMNS, as_json=False, title=f"{report.system}: {report.who}")
+def _with_server(work: Coroutine[Any, Any, Answer]) -> Answer:
+    try:
+        server.find(Home.open())
+    except ConfigurationError:
+        work.close()
+        raise
+    with server.told():
+        return asyncio.run(work)
 
 
-def _as_json(report: PingReport) -> dict[str, Any]:
-    checks = [{"name": one.name, "ok": one.ok, "message": one.message, "remedy": one.remedy} for one in report.checks]
-    return {"system": report.system, "ok": report.ok, "who": report.who, "checks": checks}
+def _read(settings: Path | None) -> dict[str, Any]:
+    return connecting.read_file(settings) if settings else {}
 
 
-def _asked(value: str, what: str) -> str:
-    """The value, or what a person types for it; a script that left it out is told so."""
-    if value:
-        return value
-    if not sys.stdin.isatty():
-        raise ConfigurationError(f"{what} is missing")
-    answer: str = typer.prompt(what.lstrip("-").replace("-", " "), err=True)
-    return answer.strip()
+def _refuse(given: object, why: str) -> None:
+    if given:
+        raise ConfigurationError(why)

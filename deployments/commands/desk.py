@@ -54,7 +54,8 @@ def up(
 async def _set_up(stack: Stack) -> None:
     await rehearsal.prepare(stack, scheduled=True)
     async with Installation.open() as installation, server.api() as client:
-        await launching.start(installation, client, rehearsal.CONNECTION)
+        for direction in await launching.directions(installation, rehearsal.CONNECTION):
+            await launching.start(client, rehearsal.CONNECTION, direction)
     server.announce(stack.home, stack.api_url)
 
 

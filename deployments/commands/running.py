@@ -10,10 +10,10 @@ import typer
 from deployments import server
 from deployments.app import app
 from deployments.home import Home
-from deployments.output import JsonOption, progress, say, show_facts, show_rows
+from deployments.output import JsonOption, progress, say, show_facts, show_json, show_rows
 from ml_connector.installation import Installation
 
-_COLUMNS = ("connection", "direction", "deployment", "every", "done")
+_COLUMNS = ("connection", "direction", "deployment", "every", "done", "note")
 
 
 @app.command()
@@ -21,7 +21,7 @@ def deploy(
     limit: Annotated[int | None, typer.Option(min=1, help="Flow runs at once in the work pool; 4 at first.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make one deployment per active connection and direction; those of removed connections go."""
+    """Make one deployment per active connection and direction, and what serves them; those of removed ones go."""
     home = Home.open()
     server.find(home)
     with server.told():
@@ -31,11 +31,13 @@ def deploy(
 @app.command()
 def run(
     connection: Annotated[str, typer.Argument(help="Name of the connection.")],
-    direction: Annotated[str, typer.Argument(help="Needed when the connection has several.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit code 1 when the run failed.")] = False,
+    direction: Annotated[str, typer.Argument(help="Which way; both, the source's first, when left out.")] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the end, one way after the other; exit code 1 when one failed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start a connection's deployment now."""
+    """Start a connection's deployments now: one direction, or all of them."""
     home = Home.open()
     server.find(home)
     with server.told():
@@ -54,17 +56,24 @@ async def _deploy(limit: int | None, *, as_json: bool) -> None:
         with progress("Making deployments"):
             rows = await make(installation, client, limit=limit)
     show_rows(rows, _COLUMNS, as_json=as_json)
-    if not rows:
+    if not any(row["connection"] for row in rows):
         say("There is no active connection yet; set one up with: ml-connector connect")
 
 
 async def _run(connection: str, direction: str, *, wait: bool, as_json: bool) -> bool:
     from deployments import launching
 
+    runs = []
     async with Installation.open() as installation, server.api() as client:
-        ended = await launching.start(installation, client, connection, direction)
-        if wait:
-            with progress(f"Running {ended.name}"):
-                ended = await launching.wait(installation, client, ended.flow_run)
-    show_facts(ended.facts(), as_json=as_json)
-    return ended.ok
+        for way in await launching.directions(installation, connection, direction):
+            ended = await launching.start(client, connection, way)
+            if wait:
+                with progress(f"Running {ended.name}"):
+                    ended = await launching.wait(installation, client, ended.flow_run)
+            runs.append(ended)
+    if as_json and len(runs) > 1:
+        show_json([one.facts() for one in runs])
+    else:
+        for one in runs:
+            show_facts(one.facts(), as_json=as_json)
+    return all(one.ok for one in runs)

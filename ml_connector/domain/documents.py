@@ -62,7 +62,7 @@ def _out_of_range(invoice: SupplierInvoice) -> str:
     """The first number that no ERP can hold, so that arithmetic with it would fail; empty when all are sane."""
     numbers = {"total": invoice.total, "tax": invoice.tax}
     for line in invoice.lines:
-        own = {"total": line.total, "quantity": line.quantity, "price": line.price}
+        own = {"total": line.total, "quantity": line.quantity, "price": line.price, "tax": line.tax}
         numbers |= {f"line {line.number} {name}": value for name, value in own.items() if value is not None}
     numbers |= {charge.kind: charge.amount for charge in invoice.charges}
     return next((name for name, value in numbers.items() if not value.is_finite() or abs(value) >= _LIMIT), "")

@@ -104,6 +104,7 @@ class InvoiceLine:
     po_line: int | None = None
     account: str | None = None
     tax: Decimal = Decimal(0)
+    tax_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +135,33 @@ class SupplierInvoice:
     payment_channel: str = ""
     exported: bool = False
     updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAllocation:
+    """What one supplier payment gives to one document in the ERP; `key` names payment and document.
+
+    `state` is paid, reversed (void or bounced) or open (not paid yet). `amount` and `discount` are in `currency`,
+    signed as the ERP shows them; `document` is the paid document's key there.
+    """
+
+    key: str
+    payment: str
+    document: str
+    reference: str
+    supplier_number: str
+    state: str
+    amount: Decimal
+    discount: Decimal
+    currency: str
+    paid_on: date | None
+    instrument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceCode:
+    """A code of the ERP that documents are coded with, such as a cost centre or a project."""
+
+    code: str
+    description: str
+    active: bool = True

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Operation = Literal["create", "update", "act"]
+Operation = Literal["create", "upsert", "act"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,9 @@ class Order:
     """One write (or one question about it). `payload` is frozen: a re-send and a question use it as it was intended.
 
     `thorough` asks a target to look by token as well as by natural key (no history, or a doubt).
-    `target_id` is the object an update or action is about; orders with the same non-empty `lane` go one after another.
+    `target_id` is the object that an upsert or action is about, empty while it is not known; `changed` names the
+    members of the payload that differ from what the object shows (empty: all of them are written).
+    Orders with the same non-empty `lane` go one after another.
     """
 
     external_id: str
@@ -26,6 +28,7 @@ class Order:
     target_id: str = ""
     thorough: bool = True
     lane: str = ""
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,14 @@ class Several:
     target_ids: tuple[str, ...]
 
 
-Finding = Found | Absent | Foreign | Several
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The object that was written before is not there any more, although the login works."""
+
+    target_id: str
+
+
+Finding = Found | Absent | Foreign | Several | Gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,10 @@ from ml_connector.http.json import dumps
 from ml_connector.http.limits import Limits
 from ml_connector.http.redact import quieten_transport_logs, redact
 from ml_connector.http.retry import retried, retry_after
-from ml_connector.http.transport import Gate
+from ml_connector.http.transport import Connections, Gate
 from ml_connector.http.urls import join
 
-# One pool scans its connections on every request, so more than eight cost more than they bring.
-MAX_CONNECTIONS = 8
+_ALWAYS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Failure = TypeVar("Failure", bound=ConnectorError)
@@ -71,16 +70,12 @@ class HttpClient:
         self._auth = auth
         self._deadline = deadline
         self._turn = asyncio.Semaphore(limits.concurrency)
-        size = min(limits.concurrency, MAX_CONNECTIONS)
-        pool = httpx.Limits(max_connections=size, max_keepalive_connections=size)
-        inner = transport or httpx.AsyncHTTPTransport(limits=pool)
+        inner = transport or Connections(limits.concurrency)
         self._gate = Gate(inner, budget or Unlimited(), self.clock, limits)
-        self._http = httpx.AsyncClient(
-            transport=self._gate,
-            headers={"User-Agent": user_agent or default_user_agent(), **(headers or {})},
-            timeout=_timeouts(limits),
-            follow_redirects=False,
-        )
+        named = {"User-Agent": user_agent or default_user_agent(), **_ALWAYS, **(headers or {})}
+        self._headers = {name.lower(): (name, value) for name, value in named.items()}
+        self._extensions = {"timeout": _timeouts(limits).as_dict()}
+        self._cookies = httpx.Cookies()
 
     @property
     def calls(self) -> int:
@@ -186,7 +181,7 @@ class HttpClient:
         body = None if json is None else json if isinstance(json, bytes) else dumps(json)
         request = self._request(method, path, params=params, headers=headers, body=body, form=form)
         try:
-            response = await self._http.send(request, auth=auth)
+            response = await self._with_login(request, auth)
         except httpx.HTTPError as error:
             raise about.error(TransientError, f"no answer: {_told(error)}") from error
         if response.status_code == 429:
@@ -195,7 +190,7 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._gate.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -207,7 +202,29 @@ class HttpClient:
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         async with self._turn:
-            return await self._http.send(request, auth=self._auth)
+            return await self._with_login(request, self._auth)
+
+    async def _with_login(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Send, and whatever the login sends before or instead; httpx's own client does as much at twice the price."""
+        if auth is None:
+            return await self._once(request)
+        flow = auth.async_auth_flow(request)
+        try:
+            request = await anext(flow)
+            while True:
+                response = await self._once(request)
+                try:
+                    request = await flow.asend(response)
+                except StopAsyncIteration:
+                    return response
+        finally:
+            await flow.aclose()
+
+    async def _once(self, request: httpx.Request) -> httpx.Response:
+        response = await self._gate.handle_async_request(request)
+        if "set-cookie" in response.headers:
+            self._cookies.extract_cookies(response)
+        return response
 
     def _request(
         self,
@@ -219,13 +236,22 @@ class HttpClient:
         body: bytes | None = None,
         form: Mapping[str, str] | None = None,
     ) -> httpx.Request:
-        sent = dict(headers or {})
+        sent = self._headers | {name.lower(): (name, value) for name, value in (headers or {}).items()}
         if body is not None:
-            sent.setdefault("Content-Type", "application/json")
+            sent.setdefault("content-type", ("Content-Type", "application/json"))
         pairs = list(params.items() if isinstance(params, Mapping) else params or ())
-        query = httpx.QueryParams(pairs) if pairs else None
-        url = join(self.base_url, path)
-        return self._http.build_request(method, url, params=query, headers=sent, content=body, data=form)
+        request = httpx.Request(
+            method,
+            join(self.base_url, path),
+            params=httpx.QueryParams(pairs) if pairs else None,
+            headers=list(sent.values()),
+            content=body,
+            data=form,
+            extensions=self._extensions,
+        )
+        if self._cookies:
+            self._cookies.set_cookie_header(request)
+        return request
 
     def _unavailable(self, response: httpx.Response, about: _About) -> TransientError:
         pause = retry_after(response, self.clock.now())

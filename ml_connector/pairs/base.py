@@ -80,7 +80,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Session]]
 class Direction:
     """One way between two systems; `schedule_s` is how often a deployment looks when nobody says otherwise.
 
-    `overlap` tells how the source filters of two settings overlap, `proven` which settings name the tenants, and
+    `overlap` tells what two connections would both write, `proven` which settings name the tenants, and
     `settings_flow` is the form that changes them.
     """
 
@@ -126,16 +126,14 @@ def read_settings(model: type[BaseModel], row: ConnectionRow) -> Any:
 async def refuse_overlap(
     installation: Installation, direction: Direction, settings: Any, *, name: str, source_tenant: str | None
 ) -> None:
-    """ConfigurationError when another connection would take the same records out of the same source tenant."""
+    """ConfigurationError when another connection of the same source tenant would write the same records."""
     for row in await installation.connections.list():
         if row.name == name or (row.pair, row.source_tenant) != (direction.pair, source_tenant):
             continue
         if row.state == "paused" and not await _may_have_written(installation, row.name):
             continue
         if both := direction.overlap(settings, read_settings(direction.settings, row)):
-            raise ConfigurationError(
-                f"connection {name} would send the same records as {row.name} ({both}); narrow one source filter"
-            )
+            raise ConfigurationError(f"connection {name} would write what {row.name} writes: {both}")
 
 
 async def _may_have_written(installation: Installation, name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,10 @@ class EffectRow:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What we know of one source record; `snapshot` and `detail` are sealed and only present when about to be saved."""
+    """What we know of one source record; `snapshot` and `detail` are sealed and only present when about to be saved.
+
+    `stored` are the effects as the store has them at this version.
+    """
 
     id: str
     connection: str
@@ -78,11 +81,12 @@ class LedgerRow:
     version: int = 0
     snapshot: bytes | None = None
     detail: bytes | None = None
+    stored: tuple[EffectRow, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def posted(self) -> bool:
-        """The first effect, the document itself, exists in the target."""
-        return self.effects[0].state == DONE
+        """The first effect, the document itself, exists in the target, even while a change of it is on its way."""
+        return self.effects[0].state == DONE or bool(self.effects[0].target_id)
 
     @property
     def complete(self) -> bool:
@@ -158,23 +162,26 @@ async def due(
     route: str,
     settings_version: int,
     now: datetime,
+    run: str = "",
+    in_doubt_only: bool = False,
     after: str = "",
     limit: int = 500,
 ) -> list[LedgerRow]:
     """Held and in-doubt rows whose next look is due, and rejected ones decided under older settings, in id order.
 
-    Rows of a connection that was removed belong to the one that joins the same (source, target) tenants now.
+    What `run` has looked at is left out. Rows of a connection that was removed belong to the one that joins the same
+    (source, target) tenants now.
     """
     source, target = tenants
     orphaned = ledger.c.connection.not_in(select(connections.c.name)) & (ledger.c.target_tenant == target)
+    doubtful = (ledger.c.outcome == Outcome.IN_DOUBT) & (ledger.c.due_at <= now)
+    waiting = (ledger.c.outcome == Outcome.HELD) & (ledger.c.due_at <= now)
+    older = (ledger.c.outcome == Outcome.REJECTED) & (ledger.c.settings_version < settings_version)
     condition = (
         ((ledger.c.connection == connection) | (orphaned & ledger.c.external_id.startswith(source + ":")))
         & (ledger.c.direction == direction)
         & (ledger.c.route == route)
-        & (
-            (ledger.c.outcome.in_([Outcome.HELD, Outcome.IN_DOUBT]) & (ledger.c.due_at <= now))
-            | ((ledger.c.outcome == Outcome.REJECTED) & (ledger.c.settings_version < settings_version))
-        )
+        & (doubtful if in_doubt_only else (doubtful | waiting | older) & (ledger.c.last_run != run))
         & (ledger.c.id > after)
     )
     async with db.read() as tx:
@@ -210,6 +217,26 @@ async def by_label(db: Database, text: str) -> list[LedgerRow]:
         return list((await _read(tx, condition)).values())
 
 
+async def written_since(
+    db: Database, *, target: tuple[str, str], labels: Iterable[str], since: datetime, leave_out: Iterable[str]
+) -> list[LedgerRow]:
+    """Other rows of these document numbers whose document in (target tenant, type) was touched since then."""
+    tenant, target_type = target
+    ordered = sorted(set(labels))
+    found: list[LedgerRow] = []
+    async with db.read() as tx:
+        for start in range(0, len(ordered), _CHUNK):
+            condition = (
+                ledger.c.label.in_(ordered[start : start + _CHUNK])
+                & (ledger.c.target_tenant == tenant)
+                & (ledger.c.target_type == target_type)
+                & ledger.c.target_id.is_not(None)
+                & (ledger.c.updated_at >= since)
+            )
+            found += (await _read(tx, condition)).values()
+    return [row for row in found if row.id not in set(leave_out)]
+
+
 async def is_young(db: Database, direction: str, target_tenant: str) -> bool:
     """Whether nothing was ever written in this direction to this tenant, as far as this store knows."""
     written = (ledger.c.direction == direction) & (ledger.c.target_tenant == target_tenant) & (ledger.c.attempts > 0)
@@ -240,20 +267,25 @@ async def save(db: Database, tx: AsyncConnection, rows: Sequence[LedgerRow], now
     if not rows:
         return []
     await _compare(tx, rows)
-    saved = [replace(row, version=row.version + 1) for row in rows]
+    saved = [replace(row, version=row.version + 1, stored=row.effects) for row in rows]
     statement = db.insert(ledger)
     new = statement.excluded
     kept = {"snapshot": func.coalesce(new.snapshot, ledger.c.snapshot), "detail": new.detail}
     plain = {c.name: getattr(new, c.name) for c in ledger.c if c.name not in ("id", "created_at", *kept)}
     upsert = statement.on_conflict_do_update(index_elements=["id"], set_=plain | kept)
     await tx.execute(upsert, [_columns(row, now) for row in saved])
-    effects = db.insert(effect)
-    changed = {c.name: getattr(effects.excluded, c.name) for c in effect.c if c.name not in ("ledger_id", "ordinal")}
-    await tx.execute(
-        effects.on_conflict_do_update(index_elements=["ledger_id", "ordinal"], set_=changed),
-        [_effect_columns(row.id, one, now) for row in saved for one in row.effects],
-    )
+    changed = [_effect_columns(row.id, one, now) for row in rows for one in _changed(row)]
+    if changed:
+        effects = db.insert(effect)
+        values = {c.name: getattr(effects.excluded, c.name) for c in effect.c if c.name not in ("ledger_id", "ordinal")}
+        await tx.execute(effects.on_conflict_do_update(index_elements=["ledger_id", "ordinal"], set_=values), changed)
     return saved
+
+
+def _changed(row: LedgerRow) -> list[EffectRow]:
+    """The effects that the store does not have like this; the row's version vouches for the others."""
+    stored = {one.ordinal: one for one in row.stored}
+    return [one for one in row.effects if stored.get(one.ordinal) != one]
 
 
 async def touch(tx: AsyncConnection, rows: Iterable[LedgerRow], *, run: str, page: str, due_at: datetime) -> None:
@@ -304,11 +336,11 @@ def _row(row: Row[Any], effects: tuple[EffectRow, ...]) -> LedgerRow:
         del values[name]
     values["reasons"] = tuple(Reason(one["code"], one["params"]) for one in values["reasons"])
     values["outcome"] = Outcome(values["outcome"])
-    return LedgerRow(**values, effects=effects)
+    return LedgerRow(**values, effects=effects, stored=effects)
 
 
 def _columns(row: LedgerRow, now: datetime) -> Mapping[str, Any]:
-    values = {name: getattr(row, name) for name in LedgerRow.__slots__ if name != "effects"}
+    values = {name: getattr(row, name) for name in LedgerRow.__slots__ if name not in ("effects", "stored")}
     values["reasons"] = [{"code": one.code, "params": dict(one.params)} for one in row.reasons]
     values["outcome"] = row.outcome.value
     return values | {"created_at": now, "updated_at": now}

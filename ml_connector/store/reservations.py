@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ARRAY, Text, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.store.database import Database
@@ -37,8 +37,11 @@ async def lock_orders(db: Database, tx: AsyncConnection, tenant: str, po_numbers
     """Make this transaction the only one that changes reservations of these POs (SQLite writers are alone anyway)."""
     if db.is_sqlite:
         return
-    for number in sorted(set(po_numbers)):
-        await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{tenant}/{number}", 0))))
+    names = sorted(f"{tenant}/{number}" for number in set(po_numbers))
+    # One round trip for all; sorted, because two writers that lock in different orders wait for each other for ever.
+    name = func.unnest(literal(names, ARRAY(Text))).column_valued("name")
+    in_order = select(name).order_by(name).subquery()
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(in_order.c.name, 0))))
 
 
 async def uses(
@@ -46,7 +49,7 @@ async def uses(
 ) -> dict[tuple[str, int], LineUse]:
     """Use per (PO, line), without the ledger rows to leave out."""
     numbers = sorted(set(po_numbers))
-    found: dict[tuple[str, int], LineUse] = {}
+    found: dict[tuple[str, int], _Sum] = {}
     for start in range(0, len(numbers), _CHUNK):
         query = (
             select(reservation, ledger.c.token)
@@ -55,17 +58,44 @@ async def uses(
         )
         for row in await tx.execute(query):
             if row.ledger_id not in leave_out:
-                key = (row.po_number, row.po_line)
-                found[key] = _with(found.get(key, LineUse()), row)
-    return found
+                found.setdefault((row.po_number, row.po_line), _Sum()).add(row)
+    return {key: one.use() for key, one in found.items()}
 
 
-def _with(use: LineUse, row: Any) -> LineUse:
-    receivers = dict(use.receivers)
-    for receiver, quantity in row.receivers.items():
-        receivers[receiver] = receivers.get(receiver, Decimal(0)) + Decimal(quantity)
-    posted = use.posted + row.quantity if row.permanent or row.quantity < 0 else use.posted
-    return LineUse(use.total + row.quantity, posted, receivers, use.tokens | {row.token})
+class _Sum:
+    """Adds up one PO line; a blanket order may have thousands of documents."""
+
+    def __init__(self) -> None:
+        self._total = self._posted = Decimal(0)
+        self._receivers: dict[str, Decimal] = {}
+        self._tokens: set[str] = set()
+
+    def add(self, row: Any) -> None:
+        """One document's reservation."""
+        for receiver, quantity in row.receivers.items():
+            self._receivers[receiver] = self._receivers.get(receiver, Decimal(0)) + Decimal(quantity)
+        self._total += row.quantity
+        if row.permanent or row.quantity < 0:
+            self._posted += row.quantity
+        self._tokens.add(row.token)
+
+    def use(self) -> LineUse:
+        """The line's use."""
+        return LineUse(self._total, self._posted, self._receivers, frozenset(self._tokens))
+
+
+async def known_tokens(db: Database, tenant: str, tokens: Iterable[str]) -> frozenset[str]:
+    """Which of these tokens belong to documents that hold a reservation."""
+    found: set[str] = set()
+    async with db.read() as tx:
+        for chunk in _chunks(tokens):
+            query = (
+                select(ledger.c.token)
+                .join(reservation, ledger.c.id == reservation.c.ledger_id)
+                .where(reservation.c.tenant == tenant, ledger.c.token.in_(chunk))
+            )
+            found |= set((await tx.execute(query)).scalars())
+    return frozenset(found)
 
 
 async def reserve(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:

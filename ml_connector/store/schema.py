@@ -183,6 +183,8 @@ ledger = Table(
     UniqueConstraint("direction", "external_id", "target_tenant"),
     Index("ix_ledger_due", "connection", "direction", "route", "outcome", "due_at"),
     Index("ix_ledger_label", "label"),
+    Index("ix_ledger_token", "token"),
+    Index("ix_ledger_last_run", "last_run"),
     Index(
         "uq_ledger_target",
         "target_tenant",
@@ -224,6 +226,15 @@ reservation = Table(
     Column("receivers", JSON, nullable=False),
     Column("permanent", Boolean, nullable=False),
     Index("ix_reservation_line", "tenant", "domain", "po_number", "po_line"),
+)
+
+overlay = Table(
+    "overlay",
+    metadata,
+    Column("ledger_id", ForeignKey("ledger.id"), primary_key=True),
+    Column("path", String(120), primary_key=True),
+    Column("blob", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
 )
 
 audit = Table(

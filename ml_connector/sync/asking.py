@@ -1,7 +1,7 @@
-"""Asking: before a document is created the target is asked whether it is there already.
+"""Asking: before a document is created or brought in line the target is asked what it shows of it.
 
-Only what carries our token is ours and adopted; the same supplier, number and type without it is a possible
-duplicate for a person.
+Where a token marks what is ours, only that is adopted, and the same natural key without it is a possible duplicate
+for a person. Where the natural key itself is the identity, the one hit is adopted and updated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from ml_connector.domain.keys import ExternalId, fingerprint, source_version
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import Reason, reason
-from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Order
+from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Gone, Order
 from ml_connector.store import reservations
 from ml_connector.store.ledger import DONE, LedgerRow
 from ml_connector.sync.run import SyncRun, event
@@ -41,7 +41,13 @@ def document(run: SyncRun, effect: Effect[Any], work: Work[Any]) -> Mapping[str,
 
 
 def order(
-    effect: Effect[Any], row: LedgerRow, payload: Mapping[str, Any], *, key: str = "", thorough: bool = True
+    effect: Effect[Any],
+    row: LedgerRow,
+    payload: Mapping[str, Any],
+    *,
+    key: str = "",
+    thorough: bool = True,
+    changed: tuple[str, ...] = (),
 ) -> Order:
     """What a target gets to see of a row; `thorough` looks for the token by itself as well."""
     return Order(
@@ -54,33 +60,44 @@ def order(
         target_id=ExternalId.parse(row.external_id).key if effect.about == "source" else row.target_id or "",
         thorough=thorough,
         lane=effect.turn(payload).lane,
+        changed=changed,
     )
 
 
 async def ask(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> Asked:
-    """Look for the documents that are about to be created; saves what is found, in one transaction."""
+    """Look for the documents that are about to be written; saves what is found, in one transaction."""
     asked = Asked()
     works = await _mappable(run, route, works, asked)
-    creating = [work for work in works if not work.known.posted]
-    asked.fresh += [work for work in works if work.known.posted]
-    if not creating:
+    open_ones = [work for work in works if work.known.effects[0].state != DONE]
+    asked.fresh += [work for work in works if work.known.effects[0].state == DONE]
+    if not open_ones:
         return asked
     first = route.effects[0]
     orders = [
         order(first, work.known, document(run, first, work), thorough=run.young or work.known.attempts > 0)
-        for work in creating
+        for work in open_ones
     ]
     findings = await first.target.find(orders)
     known: list[tuple[Work[Any], Finding]] = []
-    for work in creating:
+    for work in open_ones:
         finding = findings.get(work.known.external_id, Absent())
         if isinstance(finding, Absent):
             asked.fresh.append(work)
+        elif isinstance(finding, Found) and finding.differs and first.operation == "upsert":
+            asked.fresh.append(_to_be_updated(work, finding))
         else:
             known.append((work, finding))
     if known:
         await _save(run, route, known, asked)
     return asked
+
+
+def _to_be_updated(work: Work[Any], found: Found) -> Work[Any]:
+    """The object is there with other content: it is ours from now on, and only what differs is written."""
+    one = replace(work.known.effects[0], target_id=found.target_id)
+    work.row = replace(work.known.with_effect(one), target_id=found.target_id)
+    work.updates, work.changed = True, found.differs
+    return work
 
 
 async def _mappable(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], asked: Asked) -> list[Work[Any]]:
@@ -108,9 +125,9 @@ async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Fi
         if isinstance(finding, Found) and not finding.differs and work.known.id not in taken:
             row = _adopted(run, route, work, finding)
             claims += reserved(run, row, work, permanent=True)
-            events.append(event("adopted", row, target=finding.target_id))
+            events.append(event("found" if work.known.posted else "adopted", row, target=finding.target_id))
         else:
-            row = _exception(run, route, work, conflict(finding))
+            row = _exception(run, route, work, conflict(finding, route.effects[0]))
             events.append(event("rejected", row))
         rows.append(row)
     async with run.transaction() as tx:
@@ -125,10 +142,13 @@ async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Fi
             asked.left.append(row.outcome)
 
 
-def conflict(finding: Finding) -> Reason:
+def conflict(finding: Finding, effect: Effect[Any]) -> Reason:
     """Why a finding needs a person."""
     if isinstance(finding, Foreign):
-        return reason("possible_duplicate", target=finding.target_id)
+        code = "name_taken" if effect.operation == "upsert" else "possible_duplicate"
+        return reason(code, target=finding.target_id)
+    if isinstance(finding, Gone):
+        return reason("target_deleted", target=finding.target_id)
     if isinstance(finding, Found):
         return reason("token_conflict", target=finding.target_id, fields=", ".join(finding.differs))
     return reason("ambiguous", count=len(getattr(finding, "target_ids", ())))
@@ -143,16 +163,21 @@ def _adopted(run: SyncRun, route: Route[Any], work: Work[Any], found: Found) -> 
     first = route.effects[0]
     version = source_version(work.record, route.reads)
     row = work.known
-    done = replace(row.effects[0], state=DONE, target_id=found.target_id, revision=max(row.revision, 1))
+    shown = fingerprint(document(run, first, work), leave_out=first.clock_fields)
+    revision = max(row.revision, 1)
+    done = replace(
+        row.effects[0], state=DONE, target_id=found.target_id, revision=revision, fingerprint=shown, blob=None
+    )
+    outcome = Outcome.UPDATED if row.posted else Outcome.CREATED
     row = replace(
         row.with_effect(done),
         target_id=found.target_id,
         source_version=version,
         written_version=version,
-        revision=max(row.revision, 1),
-        fingerprint=fingerprint(document(run, first, work), leave_out=first.clock_fields),
+        revision=revision,
+        fingerprint=shown,
     )
-    return run.judged(row, Outcome.CREATED if row.complete else Outcome.IN_DOUBT)
+    return run.judged(row, outcome if row.complete else Outcome.IN_DOUBT)
 
 
 def reserved(run: SyncRun, row: LedgerRow, work: Work[Any], *, permanent: bool) -> list[dict[str, Any]]:

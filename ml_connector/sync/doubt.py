@@ -44,7 +44,7 @@ async def settle(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) ->
         for work in works:
             one = work.known.in_doubt
             if one is not None and one.ordinal == ordinal:
-                orders.append(order(effect, work.known, stored_payload(run, work.known, one), key=one.key))
+                orders.append(order(effect, work.known, stored_payload(run.store.keys, work.known, one), key=one.key))
         if orders:
             findings.update(await effect.target.find(orders))
     return await _conclude(run, route, works, findings, asked_at)
@@ -128,13 +128,15 @@ def _answer(
             row = replace(row, target_id=finding.target_id)
         row = run.judged(row, Outcome.CREATED if row.complete else Outcome.IN_DOUBT)
         return row, event("found", row, effect=one.name, target=finding.target_id)
-    if not isinstance(finding, Absent | Foreign):
-        why = conflict(finding)
+    effect = route.effects[one.ordinal]
+    # An object that shows other content shows the write as not (yet) done.
+    other_content = isinstance(finding, Found) and effect.operation == "upsert"
+    if not isinstance(finding, Absent | Foreign) and not other_content:
+        why = conflict(finding, effect)
         if (row.outcome, row.reasons) == (Outcome.REJECTED, (why,)):
             return None
         row = run.judged(row, Outcome.REJECTED, (why,))
         return row, event("rejected", row, effect=one.name)
-    effect = route.effects[one.ordinal]
     if one.doubt_since is None or asked_at - one.doubt_since < effect.target.settle:
         return None
     # A definite absence frees the receipts; the payload stays, to be sent again as it was.

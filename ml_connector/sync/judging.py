@@ -6,19 +6,19 @@ on because earlier writes of it are unfinished.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ml_connector.domain.keys import source_version
+from ml_connector.domain.keys import fingerprint, source_version
 from ml_connector.domain.outcomes import Decision, Outcome, Verdict
 from ml_connector.domain.reasons import Reason, reason
 from ml_connector.store import ledger
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.ledger import DONE, PENDING, REFUSED, LedgerRow
-from ml_connector.sync.asking import UNUSABLE
+from ml_connector.sync.asking import UNUSABLE, document
 from ml_connector.sync.run import SyncRun, event, lacks
-from ml_connector.sync.seams import Route
+from ml_connector.sync.seams import Effect, Route
 from ml_connector.sync.work import Work, pack
 
 _OUTCOMES = {Verdict.HELD: Outcome.HELD, Verdict.REJECTED: Outcome.REJECTED, Verdict.SKIPPED: Outcome.SKIPPED}
@@ -49,9 +49,10 @@ async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], *, 
     """
     rows = await run.rows(route, (work.key for work in works))
     judged, leaving, to_check = Judged(), _Leaving(), []
+    reversals = await _reversals(route, works, rows)
     for work in works:
         work.row = rows.get(work.key)
-        step = _classify(run, route, work, drop_seen)
+        step = _classify(run, route, work, drop_seen, reversals)
         if step == "drop":
             judged.dropped += 1
         elif step == "check":
@@ -65,7 +66,21 @@ async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], *, 
     return judged
 
 
-def _classify(run: SyncRun, route: Route[Any], work: Work[Any], drop_seen: bool) -> str | Decision:
+async def _reversals(
+    route: Route[Any], works: Sequence[Work[Any]], rows: Mapping[str, LedgerRow]
+) -> Mapping[str, str]:
+    """What undid the posted documents of records that are no longer eligible."""
+    over = [
+        work.key
+        for work in works
+        if work.record is not None and work.key in rows and rows[work.key].posted and route.eligible(work.record)
+    ]
+    return await route.reversed_by(over) if route.reversed_by and over else {}
+
+
+def _classify(
+    run: SyncRun, route: Route[Any], work: Work[Any], drop_seen: bool, reversals: Mapping[str, str]
+) -> str | Decision:
     """Where a record goes before anybody is asked about it: a step's name, or the decision it leaves with."""
     row = work.row
     if row is not None and drop_seen and row.last_run == run.id and row.last_page != run.page:
@@ -77,6 +92,8 @@ def _classify(run: SyncRun, route: Route[Any], work: Work[Any], drop_seen: bool)
     version = source_version(work.record, route.reads)
     filtered = route.eligible(work.record)
     if row is not None and row.posted:
+        if filtered is not None and (by := reversals.get(work.key)):
+            return Decision(Verdict.SKIPPED, (reason("reversed_by", target=row.target_id, by=by),))
         return _posted(run, route, work, row, version, filtered)
     if filtered is not None:
         return filtered
@@ -106,9 +123,9 @@ def _posted(
         return Decision(Verdict.REJECTED, row.reasons)
     if filtered is not None:
         return Decision(Verdict.REJECTED, (reason("reverse", target=row.target_id),))
+    if route.on_change == "update":
+        return _in_line(run, row, version)
     if version != row.written_version:
-        if route.on_change == "update":
-            return "check"
         return Decision(Verdict.REJECTED, (reason("edited_after_posting", target=row.target_id),))
     undone = route.undone(work.record)
     reopened = tuple(
@@ -126,6 +143,13 @@ def _posted(
     return "unfinished"
 
 
+def _in_line(run: SyncRun, row: LedgerRow, version: str) -> str | Decision:
+    """A document that follows its record: nothing to do, standing for a person, or to be judged and written again."""
+    if row.complete and version == row.written_version:
+        return "unchanged"
+    return Decision(Verdict.REJECTED, row.reasons) if _stands(run, row, version) else "check"
+
+
 async def _check(run: SyncRun, route: Route[Any], works: list[Work[Any]], judged: Judged, leaving: _Leaving) -> None:
     if not works:
         return
@@ -135,7 +159,10 @@ async def _check(run: SyncRun, route: Route[Any], works: list[Work[Any]], judged
         if decision.ready:
             work.decision = decision
             work.row = work.row or run.new_row(route, work)
-            judged.ready.append(work)
+            if work.row.posted and not _reopened(run, route, work):
+                judged.left.append(_leave_in_line(run, work, leaving))
+            else:
+                judged.ready.append(work)
         else:
             judged.left.append(_leave(run, route, work, decision, leaving))
 
@@ -153,6 +180,35 @@ def _decide_alone(route: Route[Any], record: Any, context: Any) -> Decision:
         return route.check.decide([record], context)[0]
     except UNUSABLE as error:
         return Decision(Verdict.REJECTED, (reason("not_mappable", error=type(error).__name__),))
+
+
+def _reopened(run: SyncRun, route: Route[Any], work: Work[Any]) -> bool:
+    """Open the effects whose document is another one now; whether anything is left to write."""
+    row = work.known
+    effects = []
+    for one, effect in zip(row.effects, route.effects, strict=False):
+        another = one.state == DONE and _wanted(run, effect, work) != one.fingerprint
+        effects.append(replace(one, state=PENDING, blob=None) if another else one)
+    version = source_version(work.record, route.reads)
+    row = replace(row, source_version=version, written_version=version)
+    work.row = replace(row, effects=(*effects, *row.effects[len(effects) :]))
+    work.updates = row.complete or row.revision > 1
+    return not work.row.complete
+
+
+def _wanted(run: SyncRun, effect: Effect[Any], work: Work[Any]) -> str:
+    try:
+        return fingerprint(document(run, effect, work), leave_out=effect.clock_fields)
+    except UNUSABLE:
+        # The same document is asked for once more in a moment, and there the record is rejected by itself.
+        return ""
+
+
+def _leave_in_line(run: SyncRun, work: Work[Any], leaving: _Leaving) -> Outcome:
+    """Another version of the record that comes to the same documents."""
+    row = run.judged(work.known, Outcome.UPDATED)
+    leaving.changed.append((row, event("same_document", row)))
+    return Outcome.UNCHANGED
 
 
 def _leave(run: SyncRun, route: Route[Any], work: Work[Any], step: str | Decision, leaving: _Leaving) -> Outcome:

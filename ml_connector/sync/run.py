@@ -44,7 +44,8 @@ class SyncRun:
     """A run that holds the lease of (connection, direction).
 
     `settings_version` is the connection's at its start, `page` the page that is worked on, `blocked` the lanes in
-    which a document may have been created that nobody has seen yet, `young` a ledger without any history here.
+    which a document may have been created that nobody has seen yet, `papers` what was created in this run, which the
+    target may not show yet, `young` a ledger without any history here.
     """
 
     id: str
@@ -60,6 +61,7 @@ class SyncRun:
     page_size: int = 500
     page: str = ""
     blocked: set[str] = field(default_factory=set)
+    papers: set[str] = field(default_factory=set)
     young: bool = True
     cache: PageCache = field(default_factory=PageCache)
 

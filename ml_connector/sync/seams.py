@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -18,16 +18,28 @@ R_co = TypeVar("R_co", covariant=True)
 R_contra = TypeVar("R_contra", contravariant=True)
 
 
+class Batch(NamedTuple, Generic[R]):
+    """Records as a source reads them, the cursor that follows them, and the stream's mark once they are processed.
+
+    A mark is an order-preserving text (an ISO date or instant); empty where the stream has none (yet).
+    """
+
+    records: Sequence[R]
+    unreadable: Sequence[Unreadable]
+    cursor: str
+    mark: str = ""
+
+
 class Source(Protocol[R_co]):
-    """One stream of a system; paging, cursors and clock quirks are its secret."""
+    """One stream of a system; paging, cursors, lookback and clock quirks are its secret."""
 
     @property
     def stream(self) -> str:
         """The stream's name, e.g. `coupa.invoices`."""
         ...
 
-    def pages(self, start: str | None) -> AsyncIterator[tuple[Sequence[R_co], Sequence[Unreadable], str]]:
-        """Records from a cursor on (None: from the start), each batch with the cursor that follows it."""
+    def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[Any]]:
+        """Records from a cursor on (None: from the start); `since` is the stream's mark, None before the first run."""
         ...
 
     async def by_key(self, keys: Sequence[str]) -> Mapping[str, R_co | Unreadable]:
@@ -88,9 +100,13 @@ class Facts(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Who goes before whom: one document of a lane at a time, and none before those that touch what it waits for."""
+    """Who goes before whom: one document of a lane at a time, and none before those that touch what it waits for.
+
+    Two documents with the same `paper` are most likely one that was entered twice.
+    """
 
     lane: str = ""
+    paper: str = ""
     touches: frozenset[str] = frozenset()
     waits_for: frozenset[str] = frozenset()
 
@@ -99,7 +115,8 @@ class Turn:
 class Effect(Generic[R]):
     """One step of a route: which document goes to which target, about the object there or the record it came from.
 
-    `clock_fields` stay outside the fingerprint.
+    The first effect makes the document: created once, or (`upsert`, and `act` on a route that updates) brought in
+    line again whenever its payload changes. `clock_fields` stay outside the fingerprint.
     """
 
     name: str
@@ -113,10 +130,12 @@ class Effect(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[R]):
-    """One source, its check, one mapping and one target, with the effects that follow; a flow is its routes in order.
+    """The streams of one source, its check, one mapping and one target, with the effects that follow.
 
+    The first of `sources` answers for single records; `scope` tells marks apart whose meaning depends on settings.
     `reads` names the source fields that check and mapping read, `eligible` the source filter, `undone` the effects
-    that the source record itself shows as not done (an exported flag that a person reset).
+    that the source record itself shows as not done (an exported flag that a person reset). `reversed_by` tells by key
+    which document undid a posted one. `editable` are the fields that a replay may overlay.
     """
 
     name: str
@@ -124,7 +143,7 @@ class Route(Generic[R]):
     target_type: str
     records: TypeAdapter[R]
     reads: frozenset[str]
-    source: Source[R]
+    sources: tuple[Source[R], ...]
     check: Check[R]
     effects: tuple[Effect[R], ...]
     key: Callable[[R], str]
@@ -133,3 +152,15 @@ class Route(Generic[R]):
     undone: Callable[[R], frozenset[str]] = lambda _record: frozenset()
     on_change: Literal["reject", "update"] = "reject"
     hold_limit: timedelta | None = None
+    reversed_by: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]] | None = None
+    editable: frozenset[str] = frozenset()
+    scope: str = ""
+
+    @property
+    def source(self) -> Source[R]:
+        """The stream that is asked for single records."""
+        return self.sources[0]
+
+    def mark_of(self, stream: str) -> str:
+        """Under which name the mark of a stream is kept."""
+        return f"{self.name}:{stream}:{self.scope}" if self.scope else f"{self.name}:{stream}"

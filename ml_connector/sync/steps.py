@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.records import Unreadable
-from ml_connector.store import ledger, pages
+from ml_connector.store import ledger, marks, pages
+from ml_connector.store.ledger import LedgerRow
+from ml_connector.sync import overlays
 from ml_connector.sync.asking import ask
 from ml_connector.sync.doubt import settle
 from ml_connector.sync.judging import judge
 from ml_connector.sync.lanes import hold_twins, in_turn, note_open_lanes
 from ml_connector.sync.run import SyncRun
 from ml_connector.sync.seams import Route
-from ml_connector.sync.work import Page, Stage, Work, pack, unpack
+from ml_connector.sync.work import Page, Work
 from ml_connector.sync.writing import write_all
 
-Kind = Literal["due", "new"]
+# Pages of what earlier runs left: everything that is due, only the writes whose effect nobody knows, or one record.
+DUE, DOUBT, RECORD = "due", "doubt", "record/"
 
 
 class Steps(Protocol):
     """The steps as callables on handles, so that a flow can put tasks in their place."""
 
-    async def fetch(self, route: str, number: int, kind: Kind, cursor: str | None) -> Page:
+    def streams(self, route: str) -> tuple[str, ...]:
+        """The streams of a route in the order they are read."""
+        ...
+
+    async def fetch(self, route: str, number: int, kind: str, cursor: str | None) -> Page:
         """Read one page."""
         ...
 
@@ -40,12 +49,16 @@ class Steps(Protocol):
         """Write what is left."""
         ...
 
+    async def advance(self, route: str, reached: Mapping[str, str]) -> None:
+        """Move the high-water marks of a route's streams, last of all."""
+        ...
 
-async def chain(steps: Steps, route: str) -> list[Page]:
-    """Take a route page by page: what we owe from earlier runs first, then what is new at the source."""
+
+async def chain(steps: Steps, route: str, *, kinds: Sequence[str] | None = None) -> list[Page]:
+    """Take a route page by page: open doubts, what its streams show, then what else earlier runs left."""
     done: list[Page] = []
-    kinds: tuple[Kind, ...] = ("due", "new")
-    for kind in kinds:
+    reached: dict[str, str] = {}
+    for kind in (DOUBT, *steps.streams(route), DUE) if kinds is None else kinds:
         cursor: str | None = None
         while True:
             page = await steps.fetch(route, len(done), kind, cursor)
@@ -53,8 +66,11 @@ async def chain(steps: Steps, route: str) -> list[Page]:
             page = await steps.match_check(page)
             page = await steps.dedupe(page)
             done.append(await steps.write(page))
+            if page.mark:
+                reached[kind] = page.mark
             if page.last:
                 break
+    await steps.advance(route, reached)
     return done
 
 
@@ -65,14 +81,22 @@ class EngineSteps:
         self.run = run
         self.started = started
 
-    async def fetch(self, route: str, number: int, kind: Kind, cursor: str | None) -> Page:
-        """Read a page and keep it sealed; the handle says where it lies and where the next one starts."""
+    def streams(self, route: str) -> tuple[str, ...]:
+        """The streams of a route in the order they are read."""
+        return tuple(one.stream for one in self.run.routes[route].sources)
+
+    async def fetch(self, route: str, number: int, kind: str, cursor: str | None) -> Page:
+        """Read a page; the handle says where it lies, where the next one starts and how far its stream has come."""
         run, plan = self.run, self.run.routes[route]
         await run.lease.keep()
-        if kind == "due":
-            works, next_cursor = await self._due(plan, cursor)
+        mark = ""
+        if kind in (DUE, DOUBT):
+            works, next_cursor = await self._due(plan, cursor, in_doubt_only=kind == DOUBT)
+        elif kind.startswith(RECORD):
+            one = await ledger.load(run.store.db, [kind.removeprefix(RECORD)])
+            works, next_cursor = await self._owed(plan, list(one.values())), None
         else:
-            works, next_cursor = await self._new(plan, cursor)
+            works, next_cursor, mark = await self._stream(plan, kind, cursor)
         page = Page(
             run=run.id,
             route=route,
@@ -83,49 +107,60 @@ class EngineSteps:
             cursor=next_cursor,
             last=next_cursor is None,
             epoch=run.lease.epoch,
+            mark=mark,
         )
-        return await self._keep(page, "fetched", works)
+        await self._remember(page, works)
+        return self._keep(page, "fetched", works)
 
     async def match_check(self, page: Page) -> Page:
         """Judge a page's records; those that are held, rejected, skipped or unchanged leave here."""
-        works = await self._take(page, "fetched")
-        if self._old(page):
-            return await self._keep(page, "checked", works)
+        works = self._take(page)
+        if works is None:
+            return page
         judged = await judge(self.run, self.run.routes[page.route], works)
         page = page.counted(judged.left, dropped=judged.dropped)
-        return await self._keep(page, "checked", judged.ready + judged.unfinished)
+        return self._keep(page, "checked", judged.ready + judged.unfinished)
 
     async def dedupe(self, page: Page) -> Page:
         """Ask the target about the records that are ready; what is there already leaves here."""
-        run, plan = self.run, self.run.routes[page.route]
-        works = await self._take(page, "checked")
-        if self._old(page):
-            return await self._keep(page, "fresh", works)
-        await self._attach(plan, works)
-        asked = await ask(run, plan, [work for work in works if work.decision is not None])
+        works = self._take(page)
+        if works is None:
+            return page
+        asked = await ask(self.run, self.run.routes[page.route], [one for one in works if one.decision is not None])
         unfinished = [work for work in works if work.decision is None]
-        return await self._keep(page.counted(asked.left), "fresh", asked.fresh + asked.unfinished + unfinished)
+        return self._keep(page.counted(asked.left), "fresh", asked.fresh + asked.unfinished + unfinished)
 
     async def write(self, page: Page) -> Page:
         """Write what is ready and finish what is not; every record of the page has its outcome afterwards."""
         plan = self.run.routes[page.route]
-        works = await self._take(page, "fresh")
+        works = self._take(page)
         outcomes: list[Outcome] = []
-        dropped = 0
-        if self._old(page):
-            # Read and judged before the lease that we hold now: a cached result is a hint, so everything is done anew.
-            works, outcomes, dropped = await self._again(plan, works)
-        else:
-            await self._attach(plan, works)
+        if works is None:
+            # Read and judged by another process or under another lease: a cached result is a hint, so all is done anew.
+            page = page.model_copy(update={"counts": {}, "dropped": 0})
+            works, outcomes, dropped = await self._again(plan, await self._remembered(page))
+            page = page.counted((), dropped=dropped)
         outcomes += await self._finish(plan, works)
-        page = await self._keep(page.counted(outcomes, dropped=dropped), "written", [])
+        page = self._keep(page.counted(outcomes), "written", [])
         if sum(page.counts.values()) + page.dropped != page.size:
             raise RuntimeError(f"page {page.id} of {page.size} records ended with outcomes {page.counts}")
         return page
 
+    async def advance(self, route: str, reached: Mapping[str, str]) -> None:
+        """Move the high-water marks of a route's streams; they only go forward."""
+        if not reached:
+            return
+        run, plan = self.run, self.run.routes[route]
+        async with run.transaction() as tx:
+            for stream, value in reached.items():
+                where = (run.connection, plan.mark_of(stream))
+                await marks.advance(run.store.db, tx, where=where, value=value, now=run.now)
+
     # ---- reading
 
-    async def _due(self, route: Route[Any], cursor: str | None) -> tuple[list[Work[Any]], str | None]:
+    async def _due(
+        self, route: Route[Any], cursor: str | None, *, in_doubt_only: bool
+    ) -> tuple[list[Work[Any]], str | None]:
         run = self.run
         rows = await ledger.due(
             run.store.db,
@@ -135,30 +170,40 @@ class EngineSteps:
             route=route.name,
             settings_version=run.settings_version,
             now=self.started,
+            run=run.id,
+            in_doubt_only=in_doubt_only,
             after=cursor or "",
             limit=run.page_size,
         )
+        return await self._owed(route, rows), rows[-1].id if len(rows) == run.page_size else None
+
+    async def _owed(self, route: Route[Any], rows: Sequence[LedgerRow]) -> list[Work[Any]]:
+        """Records as they are now; in doubt the target is asked first, and the source when the answer is clear."""
         rows = [ledger.aligned(row, [effect.name for effect in route.effects]) for row in rows]
-        keys = [_key(row.external_id) for row in rows if not row.in_doubt]
-        works = await self._read(route, keys)
-        # In doubt the target is asked first, and the source only when the answer is clear.
-        works += [Work(key=_key(row.external_id), record=None, row=row) for row in rows if row.in_doubt]
-        return works, rows[-1].id if len(rows) == run.page_size else None
+        works = await self._read(route, [_key(row.external_id) for row in rows if not row.in_doubt])
+        return works + [Work(key=_key(row.external_id), record=None, row=row) for row in rows if row.in_doubt]
 
     async def _read(self, route: Route[Any], keys: Sequence[str]) -> list[Work[Any]]:
         if not keys:
             return []
         found = await route.source.by_key(list(keys))
-        return [_as_work(route, key, found.get(key)) for key in keys]
+        return await overlays.applied(self.run, route, [_as_work(key, found.get(key)) for key in keys])
 
-    async def _new(self, route: Route[Any], cursor: str | None) -> tuple[list[Work[Any]], str | None]:
+    async def _stream(
+        self, route: Route[Any], stream: str, cursor: str | None
+    ) -> tuple[list[Work[Any]], str | None, str]:
+        source = next(one for one in route.sources if one.stream == stream)
+        since = await marks.get_mark(self.run.store.db, self.run.connection, route.mark_of(stream))
         works: list[Work[Any]] = []
-        async for records, unreadable, next_cursor in route.source.pages(cursor):
-            works += [Work(key=route.key(record), record=record) for record in records]
-            works += [_as_work(route, one.key, one) for one in unreadable]
+        mark, next_cursor = "", None
+        async for batch in source.pages(cursor, since):
+            works += [Work(key=route.key(record), record=record) for record in batch.records]
+            works += [_as_work(one.key, one) for one in batch.unreadable]
+            mark = batch.mark or mark
             if len(works) >= self.run.page_size:
-                return works, next_cursor
-        return works, None
+                next_cursor = batch.cursor
+                break
+        return await overlays.applied(self.run, route, works), next_cursor, mark
 
     # ---- writing
 
@@ -193,13 +238,13 @@ class EngineSteps:
         outcomes: list[Outcome] = []
         waited = False
         while works:
-            works, waiting = await hold_twins(self.run, route, works)
             now, works = in_turn(self.run, route, works)
-            outcomes += waiting
             if waited:
                 asked = await ask(self.run, route, now)
                 outcomes += asked.left
                 now = asked.fresh + asked.unfinished
+            now, waiting = await hold_twins(self.run, route, now)
+            outcomes += waiting
             await write_all(self.run, route, now)
             note_open_lanes(self.run, route, now)
             outcomes += [work.known.outcome for work in now if not _suspect(work)]
@@ -211,54 +256,58 @@ class EngineSteps:
 
     # ---- keeping
 
-    def _old(self, page: Page) -> bool:
-        return page.epoch != self.run.lease.epoch
-
     async def _attach(self, route: Route[Any], works: Sequence[Work[Any]]) -> None:
         """Give records that come from the store their ledger rows."""
         bare = [work for work in works if work.row is None]
         rows = await self.run.rows(route, (work.key for work in bare))
         for work in bare:
             work.row = rows.get(work.key)
-            if work.row is None and work.decision is not None:
-                work.row = self.run.new_row(route, work)
 
-    async def _keep(self, page: Page, stage: Stage, works: list[Work[Any]]) -> Page:
-        """Seal what goes on to the next step; a page that nothing goes on from is not kept."""
-        where, run = page.where(stage), self.run
-        page = page.model_copy(update={"stage": stage, "pending": len(works)})
-        if not works:
-            return page
-        blob = run.store.keys.seal(pack(works), about="/".join(map(str, where)), schema=page.route, version=1)
-        async with run.transaction() as tx:
-            await pages.put(run.store.db, tx, where=where, blob=blob, now=run.now)
-        run.cache.put(where, works)
-        return page
+    def _keep(self, page: Page, stage: Any, works: list[Work[Any]]) -> Page:
+        """Leave what goes on to the next step in this process."""
+        self.run.cache.put(page.where, works)
+        return page.model_copy(update={"stage": stage, "pending": len(works)})
 
-    async def _take(self, page: Page, stage: Stage) -> list[Work[Any]]:
-        where = page.where(stage)
+    def _take(self, page: Page) -> list[Work[Any]] | None:
+        """What the step before left; None when that was another process or another lease."""
         self.run.page = page.id
+        works = self.run.cache.take(page.where)
         if not page.pending:
             return []
-        works = self.run.cache.take(where)
-        if works is None:
-            blob = await pages.get(self.run.store.db, where)
-            if blob is None:
-                raise RuntimeError(f"page {page.id} was swept; start a new run")
-            content = self.run.store.keys.open(blob, about="/".join(map(str, where)))
-            works = unpack(content, self.run.routes[page.route].records)
-        return works
+        return works if page.epoch == self.run.lease.epoch else None
+
+    async def _remember(self, page: Page, works: Sequence[Work[Any]]) -> None:
+        """Seal the page's keys: a retry reads these records anew, whatever their stream shows by then."""
+        if not works:
+            return
+        run = self.run
+        content = orjson.dumps([work.key for work in works])
+        blob = run.store.keys.seal(content, about=_about(page), schema=page.route, version=1)
+        async with run.transaction() as tx:
+            await pages.put(run.store.db, tx, where=(*page.where, "fetched"), blob=blob, now=run.now)
+
+    async def _remembered(self, page: Page) -> list[Work[Any]]:
+        if not page.size:
+            return []
+        blob = await pages.get(self.run.store.db, (*page.where, "fetched"))
+        if blob is None:
+            raise RuntimeError(f"page {page.id} was swept; start a new run")
+        return [Work(key=key, record=None) for key in orjson.loads(self.run.store.keys.open(blob, about=_about(page)))]
 
 
 def _suspect(work: Work[Any]) -> bool:
     return work.reread and work.known.complete and work.known.outcome is not Outcome.REJECTED
 
 
+def _about(page: Page) -> str:
+    return "/".join(map(str, page.where))
+
+
 def _key(external_id: str) -> str:
     return external_id.split(":", 2)[2]
 
 
-def _as_work(route: Route[Any], key: str, found: Any) -> Work[Any]:
+def _as_work(key: str, found: Any) -> Work[Any]:
     if found is None:
         return Work(key=key, record=None, problem="missing")
     if isinstance(found, Unreadable):

@@ -1,4 +1,8 @@
-"""The records of one page on their way through a run, and how a page is kept between the steps."""
+"""The records of one page on their way through a run.
+
+A page lives in the process that works on it; the store keeps only its keys, because whoever takes it up later must
+read and judge it anew anyway.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +30,10 @@ _DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 class Page(BaseModel):
     """The handle that tasks pass on: where a page lies, never what is in it.
 
-    `counts` are the outcomes of the records that left the page so far, `dropped` those that another page of the run
-    had already, `pending` how many go on to the next step. `epoch` is the lease under which the page was read, so
-    that a later one knows it as old.
+    `kind` is the stream it was read from, or what it owes to earlier runs. `counts` are the outcomes of the records
+    that left the page so far, `dropped` those that another page of the run had already, `pending` how many go on to
+    the next step. `epoch` is the lease under which the page was read, so that a later one knows it as old. `mark` is
+    the stream's high-water mark once the page is done.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,7 +41,7 @@ class Page(BaseModel):
     run: str
     route: str
     number: int
-    kind: Literal["due", "new"]
+    kind: str
     stage: Stage
     size: int
     pending: int = 0
@@ -44,6 +49,7 @@ class Page(BaseModel):
     last: bool = False
     epoch: int = 0
     dropped: int = 0
+    mark: str = ""
     counts: dict[str, int] = {}
 
     @property
@@ -56,9 +62,10 @@ class Page(BaseModel):
         counts = Counter(self.counts) + Counter(outcome.value for outcome in outcomes)
         return self.model_copy(update={"counts": dict(counts), "dropped": self.dropped + dropped})
 
-    def where(self, stage: Stage) -> tuple[str, str, int, str]:
-        """Where a stage of the page is kept."""
-        return self.run, self.route, self.number, stage
+    @property
+    def where(self) -> tuple[str, str, int]:
+        """Where the page is kept."""
+        return self.run, self.route, self.number
 
 
 @dataclass(slots=True)
@@ -66,7 +73,8 @@ class Work(Generic[R]):
     """One record in a page: as read, with its ledger row and the check's decision once there are any.
 
     `held` keeps reasons and age of the hold that a write attempt replaces for the moment; `reread` says that the
-    source may have changed since it was read.
+    source may have changed since it was read, `updates` that its document was there before, `changed` which members
+    of it differ.
     """
 
     key: str
@@ -77,6 +85,8 @@ class Work(Generic[R]):
     decision: Decision | None = None
     held: tuple[tuple[Reason, ...], datetime] | None = None
     reread: bool = False
+    updates: bool = False
+    changed: tuple[str, ...] = ()
 
     @property
     def known(self) -> LedgerRow:
@@ -87,7 +97,7 @@ class Work(Generic[R]):
 
 
 def pack(works: Iterable[Work[Any]]) -> bytes:
-    """A page's records as bytes to be sealed; ledger rows are not among them, they are read anew."""
+    """Records as bytes to be sealed; ledger rows are not among them, they are read anew."""
     return orjson.dumps(
         [
             {"key": one.key, "record": one.record, "problem": one.problem, "path": one.path, "decision": one.decision}
@@ -98,7 +108,7 @@ def pack(works: Iterable[Work[Any]]) -> bytes:
 
 
 def unpack(content: bytes, records: TypeAdapter[R]) -> list[Work[R]]:
-    """The records of a packed page."""
+    """Packed records."""
     return [
         Work(
             key=one["key"],
@@ -120,18 +130,18 @@ def _plain(value: Any) -> Any:
 
 
 class PageCache:
-    """Parsed pages of this process, a few at a time; the sealed copy in the store is the fallback."""
+    """Pages of this process, a few at a time."""
 
     def __init__(self, keep: int = 4) -> None:
         self._keep = keep
-        self._pages: OrderedDict[tuple[str, str, int, str], list[Work[Any]]] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, str, int], list[Work[Any]]] = OrderedDict()
 
-    def put(self, where: tuple[str, str, int, str], works: list[Work[Any]]) -> None:
+    def put(self, where: tuple[str, str, int], works: list[Work[Any]]) -> None:
         """Remember a page, forgetting the oldest."""
         self._pages[where] = works
         while len(self._pages) > self._keep:
             self._pages.popitem(last=False)
 
-    def take(self, where: tuple[str, str, int, str]) -> list[Work[Any]] | None:
+    def take(self, where: tuple[str, str, int]) -> list[Work[Any]] | None:
         """Hand a page out once; its records are about to change."""
         return self._pages.pop(where, None)

@@ -22,6 +22,7 @@ from ml_connector.domain.writes import Done, Doubt, NotSent, Order, Refused, Sen
 from ml_connector.errors import ConnectorError
 from ml_connector.store import reservations
 from ml_connector.store.audit import AuditEvent
+from ml_connector.store.crypto import Keys
 from ml_connector.store.leases import LENGTH_S
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, REFUSED, EffectRow, LedgerRow
 from ml_connector.store.reservations import LineUse
@@ -45,11 +46,11 @@ def sealed_about(row: LedgerRow, effect: EffectRow) -> str:
     return f"{row.id}/{effect.name}"
 
 
-def stored_payload(run: SyncRun, row: LedgerRow, effect: EffectRow) -> dict[str, Any]:
+def stored_payload(keys: Keys, row: LedgerRow, effect: EffectRow) -> dict[str, Any]:
     """The payload of an effect exactly as it was intended."""
     if effect.blob is None:
         return {}
-    payload: dict[str, Any] = orjson.loads(run.store.keys.open(effect.blob, about=sealed_about(row, effect)))
+    payload: dict[str, Any] = orjson.loads(keys.open(effect.blob, about=sealed_about(row, effect)))
     return payload
 
 
@@ -130,7 +131,9 @@ class _Chunk:
         orders: dict[str, Order] = {}
         for work in todo:
             payload = self._plan(work, ordinal, effect)
-            orders[work.known.external_id] = order(effect, work.known, payload, key=work.known.effects[ordinal].key)
+            key = work.known.effects[ordinal].key
+            changed = work.changed if ordinal == 0 else ()
+            orders[work.known.external_id] = order(effect, work.known, payload, key=key, changed=changed)
             self._note(
                 work, event("intended", work.known, effect=effect.name, revision=work.known.effects[ordinal].revision)
             )
@@ -143,7 +146,7 @@ class _Chunk:
         print_now = fingerprint(payload, leave_out=effect.clock_fields)
         again = before.blob is not None and before.fingerprint == print_now
         if again:
-            payload = stored_payload(self.run, row, before)
+            payload = stored_payload(self.run.store.keys, row, before)
         revision = max(row.revision, before.revision)
         if ordinal == 0:
             revision = max(row.revision + (row.fingerprint != print_now), 1)
@@ -247,9 +250,8 @@ class _Chunk:
         if one.ordinal == 0:
             row = replace(row, target_id=None if row.id in self.taken else sent.target_id)
             self.permanent.add(row.id)
-        updating = self.route.effects[one.ordinal].operation == "update"
         if row.complete:
-            row = self.run.judged(row, Outcome.UPDATED if updating else Outcome.CREATED)
+            row = self.run.judged(row, Outcome.UPDATED if work.updates else Outcome.CREATED)
         if row.id in self.taken or sent.reverse:
             why = reason("reverse" if sent.reverse else "number_taken", target=sent.target_id)
             row = self.run.judged(row, Outcome.REJECTED, (why,))

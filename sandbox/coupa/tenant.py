@@ -153,6 +153,7 @@ class CoupaTenant:
                 for one in invoices
                 if one.get("payments")
             },
+            "paid": {str(one["id"]): one["payment-date"] for one in invoices if one.get("paid")},
             "suppliers": dict(Counter(str(one.get("number") or "") for one in self.tables["suppliers"])),
             "lookup_values": dict(
                 Counter(f"{one['lookup']['name']}/{one['external-ref-code']}" for one in self.tables["lookup_values"])

@@ -6,7 +6,7 @@ Flags: kN key position, r required, s filled by QAD, b shown by the component br
 
 from __future__ import annotations
 
-from sandbox.qad.catalogue_financials import COST_CENTER, GL_ACCOUNT, SUPPLIER_INVOICE, SUPPLIER_PAYMENT
+from sandbox.qad.catalogue_financials import COST_CENTER, GL_ACCOUNT, PROJECT, SUPPLIER_INVOICE, SUPPLIER_PAYMENT
 
 _SUPPLIER = """
 sharedSetCode c20 k1 r
@@ -193,6 +193,7 @@ RESOURCES = {
     ),
     "glAccount": ("glAccounts", "urn:be:com.qad.base.coa.IGLAccount", "shared", "", GL_ACCOUNT),
     "costCenter": ("costCenters", "urn:be:com.qad.base.coa.ICostCenter", "shared", "", COST_CENTER),
+    "project": ("projects", "urn:be:com.qad.base.coa.IProject", "shared", "", PROJECT),
     "item": ("items", "urn:be:com.qad.base.item.IItem", "domain", "", _ITEM),
 }
 
@@ -204,6 +205,7 @@ COMPONENT_BROWSES = {
     f"{_ERP}.financials.supplierInvoices": ("supplierInvoice", "supplierInvoice"),
     f"{_ERP}.base.glAccounts": ("glAccount", "glAccount"),
     f"{_ERP}.base.costCenters": ("costCenter", "costCenter"),
+    f"{_ERP}.base.projects": ("project", "project"),
     f"{_ERP}.base.items": ("item", "item"),
 }
 

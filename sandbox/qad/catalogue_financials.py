@@ -79,6 +79,13 @@ description c24 b
 isActive l b
 """
 
+PROJECT = """
+sharedSetCode c20 k1
+projectCode c8 k2
+description c24 b
+isActive l b
+"""
+
 TABLES = {
     "supplierInvoicePOs": "poDomainCode c8 r\npurchaseOrderNumber c8 r",
     "receiverMatchingLines": """

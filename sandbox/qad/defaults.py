@@ -87,6 +87,12 @@ def _cost_center(tenant: QadTenant, given: Record) -> Record:
     return {"sharedSetCode": shared, "costCenterCode": code, "description": f"Cost centre {code}", "isActive": True}
 
 
+def _project(tenant: QadTenant, given: Record) -> Record:
+    code = _code(given, "projectCode")
+    shared = tenant.options.shared_set_project
+    return {"sharedSetCode": shared, "projectCode": code, "description": f"Project {code}", "isActive": True}
+
+
 def _item(tenant: QadTenant, given: Record) -> Record:
     code = _code(given, "itemCode")
     return {
@@ -113,6 +119,7 @@ def relation(tenant: QadTenant, given: Record) -> Record:
 PLAIN: dict[str, Callable[[QadTenant, Record], Record]] = {
     "glAccount": _account,
     "costCenter": _cost_center,
+    "project": _project,
     "item": _item,
     "businessRelation": relation,
 }

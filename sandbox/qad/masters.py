@@ -41,6 +41,12 @@ def active_cost_center(tenant: QadTenant, code: str) -> Record | None:
     return row.record if row and row.record["isActive"] else None
 
 
+def active_project(tenant: QadTenant, code: str) -> Record | None:
+    """The project of a code if it may be posted to."""
+    row = tenant.find("project", tenant.options.shared_set_project, code)
+    return row.record if row and row.record["isActive"] else None
+
+
 def unresolved(tenant: QadTenant, fields: dict[str, Field], record: Record) -> list[Problem]:
     """A problem for each well-known code member whose value is set but resolves to nothing."""
     options, codes = tenant.options, tenant.masters
@@ -71,6 +77,8 @@ def account_problems(
         problems.append(mandatory(fields[account], row[account], prefix))
     if row["costCenterCode"] and active_cost_center(tenant, row["costCenterCode"]) is None:
         problems.append(mandatory(fields["costCenterCode"], row["costCenterCode"], prefix))
+    if row["projectCode"] and active_project(tenant, row["projectCode"]) is None:
+        problems.append(mandatory(fields["projectCode"], row["projectCode"], prefix))
     demands = {
         "isCostCenterRequired": "costCenterCode",
         "isSubAccountRequired": "subAccountCode",

@@ -13,13 +13,20 @@ from sandbox.qad.values import Record, exponent, quantize
 if TYPE_CHECKING:
     from sandbox.qad.tenant import QadTenant
 
-CREDIT_TYPES = ("Credit Note", "Credit Note Correction")
+# A correction takes back what a document of its kind took: an Invoice Correction is in our favour.
+CREDIT_TYPES = ("Credit Note", "Invoice Correction")
+CORRECTION_TYPES = ("Invoice Correction", "Credit Note Correction")
 LINES = "receiverMatchingLines"
 
 
 def is_credit(invoice: Record) -> bool:
     """Whether the amounts of an invoice are in our favour."""
     return invoice["invoiceType"] in CREDIT_TYPES
+
+
+def is_correction(invoice: Record) -> bool:
+    """Whether an invoice takes another one back."""
+    return invoice["invoiceType"] in CORRECTION_TYPES
 
 
 def signed_quantity(invoice: Record, line: Record) -> Decimal:
@@ -40,7 +47,9 @@ def book(tenant: QadTenant, invoice: Record, sign: int) -> None:
     for line in invoice[LINES]:
         place = receipt_key(domain, line)
         tenant.matched[place] += sign * signed_quantity(invoice, line)
-        if sign > 0 and line["isFinished"]:
+        if sign > 0 and is_correction(invoice):
+            tenant.finished[place].clear()
+        elif sign > 0 and line["isFinished"]:
             tenant.finished[place].add(key)
         else:
             tenant.finished[place].discard(key)
@@ -71,7 +80,8 @@ def check(context: Context, invoice: Record) -> list[Problem]:
             problems.append(Problem(f"{prefix}receiverNumber", text, line["receiverNumber"]))
             continue
         quantity = signed_quantity(invoice, line)
-        left = open_quantity(context.tenant, place) - taken[place]
+        matched = context.tenant.matched[place]
+        left = (-matched if is_correction(invoice) else open_quantity(context.tenant, place)) - taken[place]
         taken[place] += quantity
         if quantity == 0 or quantity * left <= 0 or abs(quantity) > abs(left):
             text = "Matched quantity exceeds open receipt quantity"

@@ -44,6 +44,7 @@ class Options(BaseModel):
     shared_set_supplier: str = "SHSET"
     shared_set_account: str = "SHGL"
     shared_set_cost_center: str = "SHCC"
+    shared_set_project: str = "SHPR"
     sites: list[str] = Field(default_factory=lambda: ["10-100", "10-200"])
     daybook_sets: list[str] = Field(default_factory=lambda: ["PO-SET"])
     gl_profiles: list[str] = Field(default_factory=lambda: ["AP-CTRL", "AP-CN", "AP-PRE", "AP-PUR"])

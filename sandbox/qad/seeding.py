@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TABLE_OF = {
     "glAccounts": "glAccount",
     "costCenters": "costCenter",
+    "projects": "project",
     "items": "item",
     "businessRelations": "businessRelation",
     "suppliers": "supplier",
@@ -209,6 +210,7 @@ _ALLOCATION = [item.name for item in payments.ALLOCATION]
 _LOADERS: dict[str, Callable[[QadTenant, Record], None]] = {
     "glAccounts": _plain("glAccount"),
     "costCenters": _plain("costCenter"),
+    "projects": _plain("project"),
     "items": _plain("item"),
     "businessRelations": _plain("businessRelation"),
     "suppliers": _supplier,

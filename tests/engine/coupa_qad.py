@@ -38,6 +38,8 @@ def settings(**changes: Any) -> Json:
     """Settings of the connection; `coupa`, `qad` and `invoices` are merged member by member."""
     base: Json = {
         "coupa": {
+            # The stand-in's company keeps one time all year.
+            "time_zone": "Etc/GMT+8",
             "invoice_number_field": "cf-erp-invoice-number",
             "monitoring": "history",
             "integration_code": "QAD_INV",

@@ -25,6 +25,7 @@ from tests.engine.faults import Killed
 from tests.engine.world import Json, World
 
 DIRECTION = "coupa_to_qad"
+STREAM = "coupa.invoices"
 PO = "PO200001"
 POST = r"^POST .*/supplierInvoices"
 EXPORT = r"^PUT /api/invoices/\d+\?.*exported=true"
@@ -181,7 +182,7 @@ async def process(world: World, run_id: str, name: str = NAME) -> AsyncIterator[
         yield session.steps
 
 
-async def prepared(world: World, run_id: str, kind: str = "new") -> Page:
+async def prepared(world: World, run_id: str, kind: str = STREAM) -> Page:
     """A process takes the first page up to `dedupe`; what it leaves is the handle that a retry finds cached."""
     async with process(world, run_id) as steps:
         page = await steps.fetch("invoices", 0, kind, None)

@@ -164,7 +164,7 @@ async def test_unknown_fields_in_answers_are_ignored_and_counted(tmp_path: Path,
     await _answers(world, [await _shown(world) | {"brand-new-member": {"deep": [1]}}])
     async with world.session(tell.DIRECTION, NAME) as session:
         steps = session.steps
-        page = await steps.fetch("invoices", 0, "new", None)
+        page = await steps.fetch("invoices", 0, tell.STREAM, None)
         page = await steps.write(await steps.dedupe(await steps.match_check(page)))
         assert page.counts == {"created": 1}
         assert session.ignored()["Invoice.brand-new-member"] == 1

@@ -162,3 +162,16 @@ async def test_invoices_that_share_a_receipt_may_reach_qad_in_any_order(tmp_path
     # Neither closes the receipt, or the other would be refused when it comes second.
     finished = [one["isFinished"] for seen in shown for one in seen["receiverMatchingLines"]]
     assert finished == [False, False]
+
+
+async def test_a_paper_entered_twice_is_not_posted_twice_while_qad_shows_nothing_yet(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await make(tmp_path, sqlite_template, options={"qad": {"read_lag_seconds": 250}})
+    await tell.receive(world, 100)
+    await world.pass_time(300)
+    await tell.send_in(world, invoice(1, "A-1", 50), invoice(2, "A-1", 5))
+    assert await run(world) == {"created": 1, "held": 1}
+    assert await later(world, 60) == {"held": 1}
+    assert await later(world) == {"rejected": 1}
+    assert await vouchers(world) == ["A-1"]

@@ -49,7 +49,7 @@ async def test_of_two_runs_at_once_one_ends_busy(
     await tell.receive(world, 100)
     await tell.send_in(world, invoice(1, "A-1"))
     async with tell.process(world, "first") as steps:
-        page = await steps.fetch("invoices", 0, "new", None)
+        page = await steps.fetch("invoices", 0, tell.STREAM, None)
         assert await world.try_run("coupa_to_qad", NAME) == "BusyError"
         page = await steps.write(await steps.dedupe(await steps.match_check(page)))
     assert page.counts == {"created": 1}

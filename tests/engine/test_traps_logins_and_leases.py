@@ -131,7 +131,7 @@ async def test_a_revoked_coupa_client_is_asked_for_once(tmp_path: Path, sqlite_t
 async def test_two_runs_at_once_leave_one_effect_and_the_second_is_busy(tmp_path: Path, sqlite_template: Path) -> None:
     world = await _ready(tmp_path, sqlite_template)
     async with tell.process(world, "first") as steps:
-        page = await steps.fetch("invoices", 0, "new", None)
+        page = await steps.fetch("invoices", 0, tell.STREAM, None)
         page = await steps.dedupe(await steps.match_check(page))
         before = await world.calls("coupa") + await world.calls("qad")
         with pytest.raises(BusyError):
@@ -156,7 +156,7 @@ async def test_a_worker_that_hung_past_its_lease_sends_nothing_when_it_comes_bac
 ) -> None:
     world = await _ready(tmp_path, sqlite_template)
     async with tell.process(world, "hung") as steps:
-        page = await steps.fetch("invoices", 0, "new", None)
+        page = await steps.fetch("invoices", 0, tell.STREAM, None)
         if step != "match_check":
             page = await steps.match_check(page)
         if step == "write":
@@ -174,7 +174,7 @@ async def test_a_worker_that_hung_past_its_lease_sends_nothing_when_it_comes_bac
 async def test_a_worker_that_hung_sends_nothing_of_what_it_read_before(tmp_path: Path, sqlite_template: Path) -> None:
     world = await _ready(tmp_path, sqlite_template)
     async with tell.process(world, "hung") as steps:
-        page = await steps.fetch("invoices", 0, "new", None)
+        page = await steps.fetch("invoices", 0, tell.STREAM, None)
         page = await steps.dedupe(await steps.match_check(page))
         world.clock.advance(LENGTH_S * 3)
         with pytest.raises(LeaseLostError):

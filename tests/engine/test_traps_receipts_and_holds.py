@@ -227,7 +227,7 @@ async def test_a_look_at_another_lack_does_not_end_a_hold_before_its_limit(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
     world = await _held(tmp_path, sqlite_template)
-    await tell.break_wire(world, "coupa", "status", "GET /api/invoices", body=[], status=200, times=2)
+    await tell.break_wire(world, "coupa", "status", "GET /api/invoices", body=[], status=200, times=3)
     assert await later(world, 31 * DAY_S) == {"held": 1}, "not found says nothing about the receipt"
     assert await stands(world) == {"A-1": "held source_not_found"}
 

@@ -146,7 +146,7 @@ async def test_a_receipt_that_another_connection_took_meanwhile_is_not_paid_twic
 ) -> None:
     world = await _ready(tmp_path, sqlite_template)
     async with tell.process(world, RUN) as steps:
-        page = await steps.fetch("invoices", 0, "new", None)
+        page = await steps.fetch("invoices", 0, tell.STREAM, None)
         page = await steps.dedupe(await steps.match_check(page))
         async with tell.second_coupa(world) as other:
             await tell.send_in(world, invoice(1, "EU-1"))
@@ -164,7 +164,7 @@ async def test_a_hand_keyed_match_between_check_and_write_holds_instead_of_rejec
     by_hand = {"supplierCode": "SUP00001", "invoiceReference": "HAND", "originalAmountTC": 600, "currencyCode": "USD"}
     by_hand |= {"receiverMatchingLines": [match | {"matchUnitPrice": 12}]}
     async with tell.process(world, RUN) as steps:
-        page = await steps.fetch("invoices", 0, "new", None)
+        page = await steps.fetch("invoices", 0, tell.STREAM, None)
         page = await steps.dedupe(await steps.match_check(page))
         await world.admin("qad", "do/key_invoice_by_hand", by_hand)
         assert (await steps.write(page)).counts == {"held": 1}

@@ -31,6 +31,7 @@ VIEWS = {
     "supplierPayments": "urn:be:com.qad.financials.purchaseledger.supplierpayment.ISupplierPayment",
     "glAccounts": "urn:be:com.qad.base.coa.IGLAccount",
     "costCenters": "urn:be:com.qad.base.coa.ICostCenter",
+    "projects": "urn:be:com.qad.base.coa.IProject",
     "items": "urn:be:com.qad.base.item.IItem",
 }
 Json = dict[str, Any]

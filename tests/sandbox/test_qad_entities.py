@@ -217,7 +217,7 @@ async def test_member_nobody_knows_is_dropped_and_counted() -> None:
         assert (await visitor.truth())["ignored_members"] == {"supplierV2s.adressName": 1}
 
 
-@pytest.mark.parametrize("collection", ["glAccounts", "costCenters", "items", "supplierPayments"])
+@pytest.mark.parametrize("collection", ["glAccounts", "costCenters", "projects", "items", "supplierPayments"])
 async def test_read_only_resources_refuse_writes(collection: str) -> None:
     async with visiting() as visitor:
         body = {collection: [{"dataOperation": "C"}]}
@@ -231,6 +231,11 @@ async def test_masters_can_be_read() -> None:
         assert (account["isActive"], account["isCostCenterRequired"]) == (True, True)
         center = await visitor.get("costCenters", sharedSetCode="SHCC", costCenterCode="CC90")
         assert center["isActive"] is False
+        project = await visitor.get("projects", sharedSetCode="SHPR", projectCode="PRJ90")
+        assert (project["description"], project["isActive"]) == ("Finished audit", False)
+        rows = await visitor.rows("urn:browse:bebrowse:com.qad.erp.base.projects", "project.isActive,eq,true,literal")
+        assert sorted(row["project.projectCode"] for row in rows) == ["PRJ01", "PRJ02"]
+        assert {"project.sharedSetCode", "project.lastModifiedDate", "project.lastModifiedTime"} <= set(rows[0])
         assert len(await visitor.rows("urn:browse:mfg:gp309")) == len(
             await visitor.rows("urn:browse:bebrowse:com.qad.erp.base.glAccounts")
         )

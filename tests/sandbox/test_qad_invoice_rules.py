@@ -85,6 +85,8 @@ async def test_header_code_that_does_not_resolve_is_called_mandatory(name: str, 
         (line(10, costCenterCode="CC90"), "costCenterCode", "CostCenterCode"),
         (line(10, "6300", costCenterCode=""), "costCenterCode", "CostCenterCode"),
         (line(10, "6500"), "projectCode", "ProjectCode"),
+        (line(10, projectCode="PRJ77"), "projectCode", "ProjectCode"),
+        (line(10, projectCode="PRJ90"), "projectCode", "ProjectCode"),
         (line(10, "6600"), "subAccountCode", "SubAccountCode"),
     ],
 )

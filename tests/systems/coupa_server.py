@@ -1,8 +1,11 @@
-"""A small Coupa that answers as its documentation says, for tests of the client; it remembers every request."""
+"""Two Coupas for tests of the client: a small one that answers as documented, and the stand-in tenant in process."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -16,14 +19,16 @@ from ml_connector.domain.writes import Order
 from ml_connector.http.tokens import MemoryTokenStore
 from ml_connector.systems.coupa.client import CoupaClient, open_client
 from ml_connector.systems.coupa.config import CoupaCredentialsData, CoupaTenant
+from sandbox.coupa.app import create
+from sandbox.kit.clock import Clock as SandboxClock
 
 NOW = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)
 CREDENTIALS = CoupaCredentialsData(
     base_url="https://acme.coupahost.com", client_id="acme-id", client_secret=SecretStr("s3cretvalue")
 )
 SCOPES = (
-    "core.invoice.read core.invoice.write core.purchase_order.read core.supplier.read core.common.read "
-    "core.integration.read core.integration.write"
+    "core.invoice.read core.invoice.write core.purchase_order.read core.supplier.read core.supplier.write "
+    "core.common.read core.common.write core.integration.read core.integration.write"
 )
 FAMILIES = {
     "invoices": "core.invoice",
@@ -230,3 +235,100 @@ def _matches(row: dict[str, Any], name: str, wanted: str) -> bool:
 def _shown(row: dict[str, Any], fields: list[Any]) -> dict[str, Any]:
     names = [next(iter(field)) if isinstance(field, dict) else field for field in fields]
     return {name: row[name] for name in (one.replace("_", "-") for one in names) if name in row}
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way into the stand-in tenant: remembers requests, can lose replies to writes or members on the way.
+
+    `faults` are answers instead of the tenant's own, one per request; None lets a request pass.
+    """
+
+    def __init__(self, inner: httpx.ASGITransport) -> None:
+        self._inner = inner
+        self.requests: list[httpx.Request] = []
+        self.lose_replies = 0
+        self.dropped: set[str] = set()
+        self.faults: list[httpx.Response | None] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.startswith("/api/"):
+            return await self._inner.handle_async_request(request)
+        self.requests.append(request)
+        await asyncio.sleep(0)  # in process nothing waits, and then nothing would ever run beside anything
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            return fault
+        answer = await self._inner.handle_async_request(self._thinned(request))
+        if request.method != "GET" and self.lose_replies:
+            self.lose_replies -= 1
+            raise httpx.ReadTimeout("no reply")
+        return answer
+
+    def _thinned(self, request: httpx.Request) -> httpx.Request:
+        if request.method == "GET" or not self.dropped or not request.content:
+            return request
+        body = {name: value for name, value in json.loads(request.content).items() if name not in self.dropped}
+        headers = [(name, value) for name, value in request.headers.multi_items() if name != "content-length"]
+        return httpx.Request(request.method, request.url, headers=headers, json=body)
+
+
+class StandIn:
+    """The stand-in tenant with its masters, and a client of it."""
+
+    def __init__(self, options: dict[str, Any], tenant: dict[str, Any]) -> None:
+        app = create(clock=SandboxClock(start=NOW), options=options)
+        self.wire = Wire(httpx.ASGITransport(app=app))
+        self._admin = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1/_sandbox/")
+        login = CoupaCredentialsData(
+            base_url="http://127.0.0.1", client_id="coupa-demo", client_secret=SecretStr("coupa-demo-secret")
+        )
+        self.client = open_client(
+            login,
+            CoupaTenant(attempts=2, **({"time_zone": "Etc/GMT+8"} | tenant)),
+            name="acme",
+            store=MemoryTokenStore(),
+            slot="coupa-acme",
+            clock=ManualClock(NOW),
+            transport=self.wire,
+        )
+
+    def sent(self, method: str) -> list[httpx.Request]:
+        """The API requests with that method."""
+        return [one for one in self.wire.requests if one.method == method]
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """What was written, in order."""
+        return [json.loads(one.content) for one in self.wire.requests if one.method != "GET"]
+
+    async def admin(self, path: str, method: str = "POST", **body: Any) -> Any:
+        """Call the admin API."""
+        answer = await self._admin.request(method, path, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def seed(self, **collections: Any) -> None:
+        """Put records into the tenant."""
+        await self.admin("seed", **collections)
+
+    async def rows(self, collection: str) -> list[dict[str, Any]]:
+        """The stored records of a collection."""
+        found: list[dict[str, Any]] = await self.admin(f"state/{collection}", "GET")
+        return found
+
+    async def row(self, collection: str, row_id: int) -> dict[str, Any]:
+        """One stored record."""
+        return next(row for row in await self.rows(collection) if row["id"] == row_id)
+
+    async def close(self) -> None:
+        """Free the connections."""
+        await self._admin.aclose()
+        await self.client.http.aclose()
+
+
+@asynccontextmanager
+async def stand_in(options: dict[str, Any] | None = None, **tenant: Any) -> AsyncIterator[StandIn]:
+    """A new stand-in tenant whose company lives at -08:00; keyword arguments are the client's tenant settings."""
+    one = StandIn(options or {}, tenant)
+    await one.admin("seed/base")
+    yield one
+    await one.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,8 @@ from ml_connector.http.tokens import MemoryTokenStore
 from ml_connector.systems.qad.client import QadClient, open_client
 from ml_connector.systems.qad.config import QadLogin, QadPasswordLogin, QadTenant
 from ml_connector.systems.qad.needs import needs_of
+from sandbox.kit.clock import Clock
+from sandbox.qad.app import create
 
 NOW = datetime(2026, 2, 10, 9, 0, tzinfo=UTC)
 BASE = "http://127.0.0.1/clouderp"
@@ -30,6 +33,9 @@ TENANT: dict[str, Any] = {
     "shared_sets": {"supplier": "SHSET"},
 }
 LOGIN = QadPasswordLogin(base_url=BASE, client_id="CID", username="svc@acme", password=SecretStr("pa55-word"))
+DEMO_LOGIN = QadPasswordLogin(
+    base_url=BASE, client_id="qad-demo-client", username="qad-demo", password=SecretStr("qad-demo-password")
+)
 INVOICE_VIEW = "urn:be:com.qad.financials.purchaseledger.supplierinvoice.ISupplierInvoice"
 Fault = Callable[[httpx.Request], httpx.Response | Exception]
 
@@ -77,6 +83,15 @@ def invoice(voucher: int = 10452, **changes: Any) -> dict[str, Any]:
         "concurrencyHash": "h1",
     }
     return {**record, **changes}
+
+
+def ours(*tokens: str) -> Callable[[frozenset[str]], Awaitable[frozenset[str]]]:
+    """Knows these tokens as the connector's own."""
+
+    async def known(asked: frozenset[str]) -> frozenset[str]:
+        return asked & frozenset(tokens)
+
+    return known
 
 
 def match(receiver: str = "RC004411", quantity: Any = 50, number: str = "PO100001") -> dict[str, Any]:
@@ -269,12 +284,82 @@ def open_qad(
     )
 
 
+class Tenant(httpx.AsyncBaseTransport):
+    """The stand-in tenant in process: counts what it is asked, and lets a test act just before or after a call."""
+
+    def __init__(self, start: datetime = NOW, **options: Any) -> None:
+        self.clock = Clock(start)
+        app = create(clock=self.clock, options=options)
+        self.inner = httpx.ASGITransport(app=app)
+        self.admin = httpx.AsyncClient(transport=self.inner, base_url="http://127.0.0.1")
+        self.seen: list[httpx.Request] = []
+        self.before: Callable[[httpx.Request], Awaitable[httpx.Response | None]] | None = None
+        self.after: Callable[[httpx.Request], Awaitable[None]] | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        answer = await self.before(request) if self.before else None
+        answer = answer or await self.inner.handle_async_request(request)
+        if self.after:
+            await self.after(request)
+        return answer
+
+    def calls(self, part: str, method: str = "GET") -> list[httpx.Request]:
+        """All requests of a method whose path contains `part`."""
+        return [one for one in self.seen if part in one.url.path and one.method == method]
+
+    async def seed(self, **collections: Any) -> None:
+        """Put records into the tenant."""
+        answer = await self.admin.post("/_sandbox/seed", json=collections)
+        assert answer.status_code == 200, answer.text
+
+    async def do(self, action: str, **given: Any) -> dict[str, Any]:
+        """Use an admin verb."""
+        answer = await self.admin.post(f"/_sandbox/do/{action}", json=given)
+        assert answer.status_code == 200, answer.text
+        outcome: dict[str, Any] = answer.json()
+        return outcome
+
+    async def truth(self) -> Any:
+        """What really took effect."""
+        return json.loads((await self.admin.get("/_sandbox/truth")).content)
+
+    async def state(self, collection: str) -> list[dict[str, Any]]:
+        """The records of a collection as they are."""
+        found: list[dict[str, Any]] = (await self.admin.get(f"/_sandbox/state/{collection}")).json()
+        return found
+
+    def client(self, **tenant: Any) -> QadClient:
+        """A client of this tenant, with a login of its own."""
+        sets = {"supplier": "SHSET", "account": "SHGL", "cost_center": "SHCC"}
+        return open_client(
+            DEMO_LOGIN,
+            QadTenant(**{**TENANT, "shared_sets": sets, "limits": {"rps": 10_000}, **tenant}),
+            name="demo",
+            store=MemoryTokenStore(),
+            slot="qad-demo",
+            clock=ManualClock(self.clock.now()),
+            transport=self,
+        )
+
+
+@asynccontextmanager
+async def tenant_with_masters(start: datetime = NOW, **options: Any) -> AsyncIterator[Tenant]:
+    """A fresh stand-in tenant with masters and nothing else."""
+    tenant = Tenant(start, **options)
+    async with tenant.admin:
+        assert (await tenant.admin.post("/_sandbox/seed/base")).status_code == 200
+        yield tenant
+
+
 def holds(value: Any, op: str, wanted: str) -> bool:
     shown = str(value)
     if op == "eq":
         return shown.casefold() == wanted.casefold()
     if op == "sw":
         return shown.startswith(wanted)
+    if op == "lt":
+        return shown < wanted
     return shown >= wanted if op == "ge" else shown <= wanted
 
 

@@ -36,6 +36,7 @@ async def test_the_connection_test_passes_on_a_good_tenant() -> None:
         "write scopes",
         "integration",
         "custom fields",
+        "time zone",
         "invoices to fetch",
     ]
 
@@ -75,6 +76,28 @@ async def test_the_connection_test_names_the_missing_scope(scope: str, check: st
     wrong = await failed(client, everything)
     assert set(wrong) == {check}
     assert f"tick {scope}" in wrong[check]
+
+
+async def test_the_connection_test_warns_of_a_time_zone_that_is_not_the_companys() -> None:
+    server = Coupa(invoice(1, updated_at="2026-07-04T10:00:01-07:00"))
+    for zone, message in (
+        ("UTC", "warning: Coupa shows times at -0700, time_zone UTC is at +0000"),
+        ("America/Los_Angeles", "Coupa shows times as America/Los_Angeles does"),
+    ):
+        result = await ping(open_coupa(server, time_zone=zone), CREDENTIALS)
+        assert result.ok
+        assert [one.message for one in result.checks if one.name == "time zone"] == [message]
+
+
+async def test_the_connection_test_warns_when_masters_cannot_be_written() -> None:
+    login = CREDENTIALS.model_copy(
+        update={"scopes": tuple(one for one in CREDENTIALS.scopes if one != "core.supplier.write")}
+    )
+    result = await ping(open_coupa(Coupa(invoice(1)), credentials=login), login)
+    assert result.ok
+    (told,) = [one for one in result.checks if one.name == "write scopes of masters"]
+    assert told.message.startswith("warning: core.supplier.write not among scopes")
+    assert "tick core.supplier.write" in told.remedy
 
 
 async def test_the_connection_test_warns_when_coupa_exports_by_itself() -> None:

@@ -12,7 +12,7 @@ from ml_connector.domain.records import GoodsReceipt, PurchaseOrder, PurchaseOrd
 from ml_connector.errors import ConfigurationError, ContractError, TransientError
 from ml_connector.systems.qad.config import QadTenant
 from ml_connector.systems.qad.ports import InvoiceQuery, InvoiceSeen, QadPort, QadRest
-from tests.systems.qad_server import TENANT, Qad, invoice, match, open_qad, order, order_line, receipt, supplier
+from tests.systems.qad_server import TENANT, Qad, invoice, match, open_qad, order, order_line, ours, receipt, supplier
 
 TOKEN = "K7QMA3TB5XW2HD6ZJ4RN"
 OTHER = "K7QMZZZZZZZZZZZZZZZZ"
@@ -101,7 +101,7 @@ async def test_a_malformed_member_is_named_as_the_tenant_calls_it() -> None:
     server = Qad(supplierInvoice=[invoice(receiverMatchingLines=[match(), {**match(), "matchQuantity": None}])])
     path = r"data\.supplierInvoices\[0\]\.receiverMatchingLines\[1\]\.matchQuantity"
     with pytest.raises(ContractError, match=path):
-        await rest(server).receipt_matches("SUP00001", date(2026, 2, 1), frozenset())
+        await rest(server).receipt_matches("SUP00001", date(2026, 2, 1), ours())
 
 
 async def test_matches_of_others_count_ours_do_not_and_credit_notes_give_back() -> None:
@@ -115,7 +115,7 @@ async def test_matches_of_others_count_ours_do_not_and_credit_notes_give_back() 
             invoice(6, isReceiverMatching=False),
         ]
     )
-    found = await rest(server).receipt_matches("SUP00001", date(2026, 2, 1), frozenset({TOKEN}))
+    found = await rest(server).receipt_matches("SUP00001", date(2026, 2, 1), ours(TOKEN))
     assert found == (
         ReceiptMatch("PO100001", 1, Decimal(20), "RC004411", ""),
         ReceiptMatch("PO100001", 1, Decimal(-5), "RC004411", OTHER),
@@ -128,12 +128,12 @@ async def test_an_unchanged_invoice_is_not_read_twice_and_a_changed_one_is() -> 
     server = Qad(supplierInvoice=[invoice(1, receiverMatchingLines=[match(quantity=20)])])
     port = rest(server)
     for _ in range(2):
-        await port.receipt_matches("SUP00001", date(2026, 2, 1), frozenset())
+        await port.receipt_matches("SUP00001", date(2026, 2, 1), ours())
     assert len(server.calls("/supplierInvoices")) == 1
     server.records["supplierInvoice"] = [
         invoice(1, receiverMatchingLines=[match(quantity=30)], lastModifiedTime=41234)
     ]
-    found = await port.receipt_matches("SUP00001", date(2026, 2, 1), frozenset())
+    found = await port.receipt_matches("SUP00001", date(2026, 2, 1), ours())
     assert [one.quantity for one in found] == [30]
 
 

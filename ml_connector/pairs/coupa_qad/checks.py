@@ -12,12 +12,14 @@ from ml_connector.domain.matching import LineKey, MatchContext, Reserved, match_
 from ml_connector.domain.outcomes import Decision, Verdict, held, rejected, skipped, worst
 from ml_connector.domain.reasons import Reason, reason
 from ml_connector.domain.records import GoodsReceipt, ReceiptMatch, Supplier, SupplierInvoice
-from ml_connector.pairs.coupa_qad.mapping import without_po
+from ml_connector.pairs.coupa_qad.accounts import bookings, missing, without_po
+from ml_connector.pairs.coupa_qad.orders import Links, Resolve, linked, po_numbers, renamed, same_number
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.store.reservations import LineUse
 from ml_connector.systems.qad.ports import QadPort
 
 ReadOrders = Callable[[Iterable[str]], Awaitable[Mapping[str, str]]]
+ReadTokens = Callable[[frozenset[str]], Awaitable[frozenset[str]]]
 ReadUses = Callable[[Iterable[str]], Awaitable[Mapping[LineKey, LineUse]]]
 
 
@@ -35,6 +37,7 @@ class _Context:
     suppliers: Mapping[str, Supplier]
     match: MatchContext
     source_orders: Mapping[str, str]
+    links: Links
 
 
 class InvoiceCheck:
@@ -46,38 +49,60 @@ class InvoiceCheck:
         settings: CoupaQadSettings,
         *,
         read_uses: ReadUses,
+        read_tokens: ReadTokens,
         read_source_orders: ReadOrders,
         token_of: Callable[[str], str],
+        resolve: Resolve = same_number,
     ) -> None:
         self._qad = qad
         self._token_of = token_of
         self._read_source_orders = read_source_orders
         self._read_uses = read_uses
+        self._read_tokens = read_tokens
+        self._resolve = resolve
         self._settings = settings
 
     async def load(self, records: Sequence[SupplierInvoice]) -> _Context:
         """Suppliers, orders, receipts, our reservations and the matches of documents that are not ours."""
-        sound = [one for one in records if not self._flaws(one)]
-        numbers = sorted({line.po_number for one in sound for line in one.lines if line.po_number})
+        links = await self._resolve(po_numbers(records))
+        sound = [linked(one, links) for one in records if not self._flaws(one, links)]
+        numbers = po_numbers(sound)
         suppliers = await self._qad.suppliers(sorted({one.supplier_number for one in sound}))
         orders = await self._qad.purchase_orders(numbers)
         receipts = await self._qad.goods_receipts(sorted(orders))
         uses = await self._read_uses(numbers)
-        foreign: dict[LineKey, tuple[ReceiptMatch, ...]] = {}
-        for supplier, since in self._since(sound, {po: [r.received_on for r in rows] for po, rows in receipts.items()}):
-            # A voucher of a record that is looked at now is no rival of it, even if the ledger has lost sight of it.
-            ours = frozenset(token for use in uses.values() for token in use.tokens)
-            ours |= {self._token_of(one.key) for one in sound}
-            for match in await self._qad.receipt_matches(supplier, since, ours):
-                key = (match.po_number, match.po_line)
-                foreign[key] = (*foreign.get(key, ()), match)
         reserved = {key: Reserved(use.total, use.posted, use.receivers) for key, use in uses.items()}
         by_line: dict[LineKey, tuple[GoodsReceipt, ...]] = {}
         for receipt in (one for rows in receipts.values() for one in rows):
             key = (receipt.po_number, receipt.po_line)
             by_line[key] = (*by_line.get(key, ()), receipt)
-        context = MatchContext(self._settings.qad.domain, orders, by_line, reserved, foreign)
-        return _Context(suppliers, context, await self._read_source_orders(set(numbers) - set(orders)))
+        match = MatchContext(self._settings.qad.domain, orders, by_line, reserved, {})
+        missed = set(numbers) - set(orders)
+        absent = {number for number, there in links.items() if missed.intersection(there)}
+        context = _Context(suppliers, match, await self._read_source_orders(absent), links)
+        # What others used only lowers what is there, so it matters for those alone that would go through.
+        passing = [
+            linked(one, links) for one, found in zip(records, self.decide(records, context), strict=True) if found.ready
+        ]
+        return replace(context, match=replace(match, foreign=await self._foreign(passing, receipts)))
+
+    async def _foreign(
+        self, invoices: Sequence[SupplierInvoice], receipts: Mapping[str, Sequence[GoodsReceipt]]
+    ) -> Mapping[LineKey, tuple[ReceiptMatch, ...]]:
+        """What documents that are not ours use of the receipts in question."""
+        # A voucher of a record that is looked at now is no rival of it, even if the ledger has lost sight of it.
+        looked_at = frozenset(self._token_of(one.key) for one in invoices)
+
+        async def ours(tokens: frozenset[str]) -> frozenset[str]:
+            return (tokens & looked_at) | await self._read_tokens(tokens)
+
+        found: dict[LineKey, tuple[ReceiptMatch, ...]] = {}
+        received = {po: [receipt.received_on for receipt in rows] for po, rows in receipts.items()}
+        for supplier, since in self._since(invoices, received):
+            for match in await self._qad.receipt_matches(supplier, since, ours):
+                key = (match.po_number, match.po_line)
+                found[key] = (*found.get(key, ()), match)
+        return found
 
     def _since(
         self, invoices: Sequence[SupplierInvoice], received: Mapping[str, Sequence[date]]
@@ -104,32 +129,42 @@ class InvoiceCheck:
         return decisions
 
     def _decide(self, invoice: SupplierInvoice, context: _Context) -> Decision:
-        if found := self._flaws(invoice):
+        links = context.links
+        if found := self._flaws(invoice, links):
             return rejected(*found)
         supplier = context.suppliers.get(invoice.supplier_number)
         if supplier is None:
             return held(reason("supplier_missing", supplier=invoice.supplier_number))
         if not supplier.active:
             return held(reason("supplier_inactive", supplier=invoice.supplier_number))
-        decision = _explained(match_invoice(invoice, context.match), context.source_orders)
-        terms = Decision(Verdict.READY, extra={"credit_terms": supplier.credit_terms})
-        return worst([terms, decision, *self._unbooked(invoice, decision)])
+        names = renamed(invoice, links)
+        decision = _explained(match_invoice(linked(invoice, links), context.match), names, context.source_orders)
+        extra = {"credit_terms": supplier.credit_terms} | ({"orders": names} if names else {})
+        terms = Decision(Verdict.READY, extra=extra)
+        return worst([terms, decision, *self._waiting(invoice, links), *self._unbooked(invoice, decision)])
 
-    def _flaws(self, invoice: SupplierInvoice) -> list[Reason]:
+    def _flaws(self, invoice: SupplierInvoice, links: Links) -> list[Reason]:
         rules = self._settings.invoices
         found = flaws(invoice, DocumentRules(number_length=rules.reference_length))
-        found += [reason("line_without_po", line=line.number) for line in without_po(invoice)]
-        numbers = sorted({line.po_number for line in invoice.lines if line.po_number})
-        found += [
-            reason("po_number_too_long", po=number, limit=rules.po_number_length)
-            for number in numbers
-            if len(number) > rules.po_number_length
-        ]
-        if self._settings.qad.invoice.mode == "matched_invoice":
-            found += [
-                reason("account_missing", kind=kind) for kind in _kinds(invoice) if rules.accounts.coding(kind) is None
-            ]
+        countable = not {one.code for one in found} & {"number_out_of_range", "currency_unknown"}
+        if rules.non_po == "reject":
+            found += [reason("line_without_po", line=line.number) for line in without_po(invoice)]
+        for number in po_numbers([invoice]):
+            there = links.get(number, ())
+            if len(there) > 1:
+                found.append(reason("po_ambiguous", po=number, found=", ".join(there)))
+            elif there and len(there[0]) > rules.po_number_length:
+                found.append(reason("po_number_too_long", po=_both(there[0], number), limit=rules.po_number_length))
+        if countable and self._settings.qad.invoice.mode == "matched_invoice":
+            found += [reason("account_missing", kind=kind) for kind in missing(bookings(invoice, rules))]
         return found
+
+    def _waiting(self, invoice: SupplierInvoice, links: Links) -> list[Decision]:
+        """Lines whose order somebody still has to name, in Coupa or by a link between the two numbers."""
+        waits = [reason("po_not_linked", po=number) for number in po_numbers([invoice]) if not links.get(number)]
+        if self._settings.invoices.non_po == "hold":
+            waits += [reason("line_waits_for_po", line=line.number) for line in without_po(invoice)]
+        return [held(*waits)] if waits else []
 
     def _unbooked(self, invoice: SupplierInvoice, decision: Decision) -> list[Decision]:
         """A credit without a return receiver needs an account."""
@@ -140,20 +175,30 @@ class InvoiceCheck:
         return []
 
 
-def _explained(decision: Decision, source_orders: Mapping[str, str]) -> Decision:
-    """Say how the source shows an order that the target does not have: it tells whom to ask."""
-    reasons = tuple(
-        reason("po_missing_here_only", po=one.params["po"], status=source_orders[one.params["po"]])
-        if one.code == "po_missing" and one.params["po"] in source_orders
-        else one
-        for one in decision.reasons
-    )
-    return replace(decision, reasons=reasons)
+def _explained(decision: Decision, names: Mapping[str, str], source_orders: Mapping[str, str]) -> Decision:
+    """Name both numbers of an order, and say how the source shows one that the target does not have: whom to ask."""
+    theirs: dict[str, list[str]] = {}
+    for number, there in names.items():
+        theirs.setdefault(there, []).append(number)
+
+    def told(one: Reason) -> Reason:
+        if "po" not in one.params:
+            return one
+        number = one.params["po"]
+        ours = theirs.get(number, [number])
+        status = next((source_orders[name] for name in ours if name in source_orders), None)
+        both = {**one.params, "po": _both(number, *ours)}
+        if one.code == "po_missing" and status is not None:
+            return reason("po_missing_here_only", **both, status=status)
+        return reason(one.code, **both)
+
+    return replace(decision, reasons=tuple(told(one) for one in decision.reasons))
 
 
-def _kinds(invoice: SupplierInvoice) -> list[str]:
-    kinds = {charge.kind for charge in invoice.charges if charge.amount}
-    return sorted(kinds | ({"tax"} if invoice.tax else set()))
+def _both(number: str, *others: str) -> str:
+    """QAD's number of an order, and Coupa's where that is another one."""
+    names = [name for name in others if name != number]
+    return f"{number} (in Coupa {', '.join(names)})" if names else number
 
 
 def _take(reserved: dict[LineKey, Reserved], decision: Decision) -> None:

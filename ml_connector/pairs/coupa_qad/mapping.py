@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from ml_connector.domain.documents import is_credit, sign
-from ml_connector.domain.money import plain, rounded
+from ml_connector.domain.money import ZERO, plain, rounded
 from ml_connector.domain.outcomes import READY, Allotment
-from ml_connector.domain.records import InvoiceLine, SupplierInvoice
+from ml_connector.domain.records import SupplierInvoice
 from ml_connector.domain.text import shortened
+from ml_connector.pairs.coupa_qad.accounts import Cents, bookings
 from ml_connector.pairs.coupa_qad.settings import Coding, CoupaQadSettings
 from ml_connector.sync.seams import Facts, Turn
 
@@ -38,7 +39,8 @@ def turn(payload: Mapping[str, Any]) -> Turn:
     orders = frozenset(order["number"] for order in payload["purchase_orders"])
     credit = payload["type"] == "credit_note"
     lane = f"{payload['supplier']}|{payload['reference']}"
-    return Turn(lane, waits_for=orders) if credit else Turn(lane, touches=orders)
+    paper = f"{lane}|{payload['type']}|{payload['invoice_date']}"
+    return Turn(lane, paper, waits_for=orders) if credit else Turn(lane, paper, touches=orders)
 
 
 def supplier_invoice(facts: Facts[SupplierInvoice], settings: CoupaQadSettings) -> Mapping[str, Any]:
@@ -47,20 +49,24 @@ def supplier_invoice(facts: Facts[SupplierInvoice], settings: CoupaQadSettings) 
     rules, qad = settings.invoices, settings.qad
     initial = qad.invoice.mode == "initial_invoice"
     matched = () if initial else decision.allotments
-    numbers = {line.po_number for line in invoice.lines if line.po_number}
+    extra = decision.extra or {}
+    names = extra.get("orders", {})
+    numbers = {names.get(line.po_number, line.po_number) for line in invoice.lines if line.po_number}
     credit = is_credit(invoice)
+    invoice_date = invoice.invoice_date.isoformat() if invoice.invoice_date else ""
+    posting_date = invoice_date if rules.posting_date == "invoice_date" else facts.today.isoformat()
     return {
         "entity": qad.entity,
         "daybook": (credit and qad.invoice.credit_note_daybook) or qad.invoice.daybook,
         "supplier": invoice.supplier_number,
         "reference": invoice.number,
         "type": "credit_note" if credit else "invoice",
-        "invoice_date": invoice.invoice_date.isoformat() if invoice.invoice_date else "",
-        "posting_date": facts.today.isoformat(),
+        "invoice_date": invoice_date,
+        "posting_date": posting_date,
         "currency": invoice.currency,
         "amount": plain(rounded(abs(invoice.total), invoice.currency)),
-        "status_code": qad.invoice.status_code,
-        "credit_terms": rules.credit_terms or (decision.extra or {}).get("credit_terms", ""),
+        "status_code": (rules.non_po_status_code if not numbers else "") or qad.invoice.status_code,
+        "credit_terms": rules.credit_terms or extra.get("credit_terms", ""),
         "description": shortened(f"Coupa invoice {invoice.key}", rules.description_length),
         "token": facts.token,
         "purchase_orders": [{"domain": qad.domain, "number": number} for number in sorted(numbers)],
@@ -81,20 +87,20 @@ def _match(part: Allotment) -> Mapping[str, Any]:
 
 
 def _lines(
-    invoice: SupplierInvoice, parts: Iterable[Allotment], settings: CoupaQadSettings
+    invoice: SupplierInvoice, parts: Sequence[Allotment], settings: CoupaQadSettings
 ) -> Iterable[Mapping[str, Any]]:
-    """What has no receiver: charges, tax, and credits for goods that never came back."""
-    accounts, direction = settings.invoices.accounts, sign(invoice)
+    """What has no receiver: lines without an order, charges, tax, and credits for goods that never came back."""
+    rules, direction = settings.invoices, sign(invoice)
     texts = {line.number: line.description for line in invoice.lines}
+    on_receivers = sum((part.quantity * part.unit_price for part in parts if part.receiver), ZERO)
+    cents = Cents(invoice.currency, on_receivers)
     for part in parts:
-        if not part.receiver and accounts.credit is not None:
-            amount = rounded(part.quantity * part.unit_price, invoice.currency)
-            yield _line(accounts.credit, amount, texts.get(part.line, ""), settings)
-    for charge in invoice.charges:
-        if (coding := accounts.coding(charge.kind)) is not None:
-            yield _line(coding, charge.amount * direction, charge.kind, settings)
-    if invoice.tax and accounts.tax is not None:
-        yield _line(accounts.tax, invoice.tax * direction, "tax", settings)
+        if not part.receiver and rules.accounts.credit is not None:
+            amount = cents.take(part.quantity * part.unit_price)
+            yield _line(rules.accounts.credit, amount, texts.get(part.line, ""), settings)
+    for one in bookings(invoice, rules):
+        if one.amount and one.coding is not None:
+            yield _line(one.coding, cents.take(one.amount * direction), one.text, settings)
 
 
 def _line(coding: Coding, amount: Decimal, text: str, settings: CoupaQadSettings) -> Mapping[str, Any]:
@@ -106,8 +112,3 @@ def _line(coding: Coding, amount: Decimal, text: str, settings: CoupaQadSettings
         "amount": plain(amount),
         "description": shortened(text, settings.invoices.description_length),
     }
-
-
-def without_po(invoice: SupplierInvoice) -> list[InvoiceLine]:
-    """Lines that name no purchase order."""
-    return [line for line in invoice.lines if line.po_number is None]

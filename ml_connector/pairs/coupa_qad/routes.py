@@ -1,17 +1,21 @@
-"""The routes of this pair: one source, its check, one mapping, one target and the effects that follow."""
+"""The routes from Coupa to QAD: corrections of voided invoices, then approved invoices with the marks that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from ml_connector.domain.records import SupplierInvoice
-from ml_connector.pairs.coupa_qad.checks import InvoiceCheck, ReadUses, eligible
+from ml_connector.pairs.coupa_qad import corrections as corrections_of
+from ml_connector.pairs.coupa_qad.checks import InvoiceCheck, ReadTokens, ReadUses, eligible
 from ml_connector.pairs.coupa_qad.mapping import CLOCK_FIELDS, READS, supplier_invoice, turn
+from ml_connector.pairs.coupa_qad.orders import resolver
+from ml_connector.pairs.coupa_qad.ours import OurVouchers
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.sync.seams import Effect, Facts, Route
 from ml_connector.systems.coupa.client import CoupaClient
@@ -20,38 +24,70 @@ from ml_connector.systems.coupa.ports import (
     ExportedFlag,
     InvoiceCustomFields,
     InvoiceHistory,
+    VoidedInvoices,
+    order_fields,
     order_states,
 )
-from ml_connector.systems.qad.ports import QadPort
+from ml_connector.systems.qad.ports import QadRest
 from ml_connector.systems.qad.targets import SupplierInvoices
 
 RECORD_TYPE = "invoice"
+CORRECTION_TYPE = "invoice_void"
+# What a person may put right for a replay: what identifies, never what is paid.
+EDITABLE = frozenset({"number", "supplier_number", "invoice_date", "lines.*.po_number", "lines.*.po_line"})
 _INVOICES = TypeAdapter(SupplierInvoice)
 
 
-def invoices(
-    coupa: CoupaClient,
-    qad: QadPort,
-    settings: CoupaQadSettings,
-    *,
-    read_uses: ReadUses,
-    token_of: Callable[[str], str],
-) -> Route[SupplierInvoice]:
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What the routes of a run work with: both systems, the settings, and what the ledger knows.
+
+    `voids_since` is the instant from which a connection that never looked for voids begins.
+    """
+
+    coupa: CoupaClient
+    qad: QadRest
+    settings: CoupaQadSettings
+    vouchers: OurVouchers
+    read_uses: ReadUses
+    read_tokens: ReadTokens
+    token_of: Callable[[str, str], str]
+    voids_since: datetime
+    today: date
+
+
+def to_qad(ends: Ends) -> dict[str, Route[Any]]:
+    """All routes in business order."""
+    corrected = ends.settings.invoices.on_void == "correct"
+    routes = [*([corrections(ends)] if corrected else []), invoices(ends)]
+    return {route.name: route for route in routes}
+
+
+def invoices(ends: Ends) -> Route[SupplierInvoice]:
     """Approved Coupa invoices to QAD: create, mark exported, write the voucher back, report in Coupa's history."""
-    orders = partial(order_states, coupa)
+    coupa, settings = ends.coupa, ends.settings
+    rules = settings.invoices
+
+    async def corrected(keys: Sequence[str]) -> Mapping[str, str]:
+        rows = await ends.vouchers.rows(keys, route="corrections", kind=CORRECTION_TYPE)
+        return {key: row.target_id for key, row in rows.items() if row.target_id and row.posted}
+
     return Route(
         name="invoices",
         record_type=RECORD_TYPE,
         target_type="supplier_invoice",
         records=_INVOICES,
         reads=READS,
-        # Voids are read too: one of a posted invoice must come to a person, the others are skipped.
-        source=ApprovedInvoices(coupa, statuses=("approved", "voided"), filters=_filters(settings)),
-        check=InvoiceCheck(qad, settings, read_uses=read_uses, read_source_orders=orders, token_of=token_of),
+        # Voids are read whatever their exported flag says: one of a posted invoice must come to a person.
+        sources=(
+            ApprovedInvoices(coupa, statuses=("approved", "voided"), filters=_filters(settings)),
+            _voids(ends),
+        ),
+        check=_check(ends),
         effects=(
             Effect(
                 name="create",
-                target=SupplierInvoices(qad, settings.qad),
+                target=SupplierInvoices(ends.qad, settings.posting),
                 document=partial(_create, settings),
                 operation="create",
                 clock_fields=CLOCK_FIELDS,
@@ -65,7 +101,53 @@ def invoices(
         label=lambda invoice: invoice.number or invoice.key,
         eligible=partial(_eligible, settings),
         undone=lambda invoice: frozenset() if invoice.exported else frozenset({"exported"}),
+        hold_limit=timedelta(days=rules.hold_limit_days),
+        reversed_by=corrected if rules.on_void == "correct" else None,
+        editable=EDITABLE,
+    )
+
+
+def corrections(ends: Ends) -> Route[SupplierInvoice]:
+    """Voids of posted invoices to QAD: an Invoice Correction that takes the voucher back."""
+    settings = ends.settings
+    return Route(
+        name="corrections",
+        record_type=CORRECTION_TYPE,
+        target_type="supplier_invoice",
+        records=_INVOICES,
+        reads=corrections_of.READS,
+        sources=(_voids(ends),),
+        check=corrections_of.CorrectionCheck(ends.qad, ends.vouchers, settings),
+        effects=(
+            Effect(
+                name="create",
+                target=SupplierInvoices(ends.qad, settings.posting),
+                document=lambda facts: corrections_of.correction(facts, settings),
+                operation="create",
+                clock_fields=corrections_of.CLOCK_FIELDS,
+                turn=corrections_of.turn,
+            ),
+        ),
+        key=lambda invoice: invoice.key,
+        label=lambda invoice: f"{invoice.number or invoice.key} correction",
         hold_limit=timedelta(days=settings.invoices.hold_limit_days),
+    )
+
+
+def _voids(ends: Ends) -> VoidedInvoices:
+    return VoidedInvoices(ends.coupa, first=ends.voids_since, filters=_filters(ends.settings))
+
+
+def _check(ends: Ends) -> InvoiceCheck:
+    coupa, rules = ends.coupa, ends.settings.invoices
+    return InvoiceCheck(
+        ends.qad,
+        ends.settings,
+        read_uses=ends.read_uses,
+        read_tokens=ends.read_tokens,
+        read_source_orders=partial(order_states, coupa),
+        token_of=partial(ends.token_of, RECORD_TYPE),
+        resolve=resolver(rules.po_rule, by_field=partial(order_fields, coupa), by_slot=ends.qad.orders_by_slot),
     )
 
 

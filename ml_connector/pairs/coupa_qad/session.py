@@ -1,10 +1,13 @@
-"""Opens a run of this pair: both clients under one lease, with the tenants' shared rate budgets."""
+"""Opens a run of either direction of this pair: both clients under one lease, with the tenants' shared rate budgets."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -12,14 +15,17 @@ from ml_connector.domain.keys import ExternalId, token
 from ml_connector.domain.matching import LineKey
 from ml_connector.installation import Installation
 from ml_connector.pairs.base import Direction, Session, Transports, leased, need, read_settings
-from ml_connector.pairs.coupa_qad.routes import RECORD_TYPE, invoices
+from ml_connector.pairs.coupa_qad.links import ToCoupaLinks, ToQadLinks
+from ml_connector.pairs.coupa_qad.ours import OurVouchers
+from ml_connector.pairs.coupa_qad.routes import Ends, to_qad
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings, overlap, proven
+from ml_connector.pairs.coupa_qad.way_back import to_coupa
 from ml_connector.store import ledger, reservations, runs
 from ml_connector.store.leases import Lease
-from ml_connector.store.ledger import LedgerRow
 from ml_connector.store.reservations import LineUse
 from ml_connector.store.tenants import ConnectionRow
 from ml_connector.sync.run import SyncRun
+from ml_connector.sync.seams import Route
 from ml_connector.sync.steps import EngineSteps
 from ml_connector.systems.coupa import client as coupa_client
 from ml_connector.systems.coupa.client import CoupaClient
@@ -34,23 +40,25 @@ from ml_connector.systems.qad.config import (
 from ml_connector.systems.qad.ports import QadPort, QadRest
 
 QAD_LOGINS = (QadPasswordLogin, QadClientCredentialsLogin, QadSessionLogin, QadBasicLogin)
+# A void that is older than this when a connection first looks was seen when it was made, or concerns nothing of ours.
+_VOIDS_SINCE = timedelta(days=90)
+Routes = Callable[[Ends], dict[str, Route[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Links:
-    coupa: str
-    qad: str
+class _Way:
+    """One direction: its routes, how records are linked, and whether Coupa is the source."""
 
-    def source(self, row: LedgerRow) -> str:
-        return f"{self.coupa}/invoices/{ExternalId.parse(row.external_id).key}"
-
-    def target(self, row: LedgerRow) -> str:
-        # QAD documents no address of a single voucher, so the link leads to the tenant.
-        return self.qad if row.target_id else ""
+    name: str
+    routes: Routes
+    links: Callable[[str, str], Any]
+    from_coupa: bool
+    page_size: Callable[[CoupaQadSettings], int]
 
 
 @asynccontextmanager
-async def _coupa_to_qad(
+async def _opened(
+    way: _Way,
     installation: Installation,
     row: ConnectionRow,
     logins: Sequence[BaseModel],
@@ -60,42 +68,70 @@ async def _coupa_to_qad(
 ) -> AsyncIterator[Session]:
     settings: CoupaQadSettings = read_settings(CoupaQadSettings, row)
     store = installation.store
+    tenants = (row.source_tenant, row.target_tenant)
+    source, target = tenants if way.from_coupa else reversed(tenants)
     async with AsyncExitStack() as stack:
-        lease = await stack.enter_async_context(leased(installation, row, "coupa_to_qad"))
+        lease = await stack.enter_async_context(leased(installation, row, way.name))
         coupa = _open_coupa(installation, row, logins, settings, lease, transports or {})
         stack.push_async_callback(coupa.http.aclose)
         qad = _open_qad(installation, row, logins, settings, lease, transports or {})
         stack.push_async_callback(qad.client.http.aclose)
-
-        async def read_uses(numbers: Iterable[str]) -> Mapping[LineKey, LineUse]:
-            async with store.db.read() as tx:
-                return await reservations.uses(tx, row.target_tenant, numbers)
-
-        def token_of(key: str) -> str:
-            return token(ExternalId(row.source_tenant, RECORD_TYPE, key), row.target_tenant)
-
         run = SyncRun(
             id=run_id,
             connection=row.name,
-            direction="coupa_to_qad",
-            source_tenant=row.source_tenant,
-            target_tenant=row.target_tenant,
+            direction=way.name,
+            source_tenant=source,
+            target_tenant=target,
             time_zone=row.time_zone,
             settings_version=row.settings_version,
             store=store,
             lease=lease,
-            routes={"invoices": invoices(coupa, qad, settings, read_uses=read_uses, token_of=token_of)},
-            page_size=settings.invoices.page_size,
-            young=await ledger.is_young(store.db, "coupa_to_qad", row.target_tenant),
+            routes={},
+            page_size=way.page_size(settings),
+            young=await ledger.is_young(store.db, way.name, target),
         )
+        run.routes = way.routes(_ends(installation, row, run, coupa, qad, settings))
         await runs.start(store.db, run_id, connection=row.name, direction=run.direction, now=run.now)
         yield Session(
             steps=EngineSteps(run, run.now),
-            links=_Links(coupa.http.base_url, qad.client.http.base_url),
+            links=way.links(coupa.http.base_url, qad.client.http.base_url),
             prove=lambda: _prove(coupa, qad),
             checkpoints=installation.settings.checkpoints,
             ignored=lambda: coupa.http.ignored_fields + qad.client.http.ignored_fields,
         )
+
+
+def _ends(
+    installation: Installation,
+    row: ConnectionRow,
+    run: SyncRun,
+    coupa: CoupaClient,
+    qad: QadRest,
+    settings: CoupaQadSettings,
+) -> Ends:
+    store = installation.store
+
+    async def read_uses(numbers: Iterable[str]) -> Mapping[LineKey, LineUse]:
+        async with store.db.read() as tx:
+            return await reservations.uses(tx, row.target_tenant, numbers)
+
+    async def read_tokens(tokens: frozenset[str]) -> frozenset[str]:
+        return await reservations.known_tokens(store.db, row.target_tenant, tokens)
+
+    def token_of(record_type: str, key: str) -> str:
+        return token(ExternalId(run.source_tenant, record_type, key), run.target_tenant)
+
+    return Ends(
+        coupa=coupa,
+        qad=qad,
+        settings=settings,
+        vouchers=OurVouchers(store, installation.connections, row),
+        read_uses=read_uses,
+        read_tokens=read_tokens,
+        token_of=token_of,
+        voids_since=run.now - _VOIDS_SINCE,
+        today=run.today,
+    )
 
 
 def _open_coupa(
@@ -155,7 +191,20 @@ COUPA_TO_QAD = Direction(
     settings=CoupaQadSettings,
     flow="flows.coupa_to_qad.coupa_to_qad",
     settings_flow="flows.connection_settings.coupa_qad_settings",
-    open=_coupa_to_qad,
+    open=partial(_opened, _Way("coupa_to_qad", to_qad, ToQadLinks, True, lambda one: one.invoices.page_size)),
     overlap=overlap,
     proven=proven,
+)
+QAD_TO_COUPA = Direction(
+    name="qad_to_coupa",
+    pair="coupa_qad",
+    source="qad",
+    target="coupa",
+    settings=CoupaQadSettings,
+    flow="flows.qad_to_coupa.qad_to_coupa",
+    settings_flow="flows.connection_settings.coupa_qad_settings",
+    open=partial(_opened, _Way("qad_to_coupa", to_coupa, ToCoupaLinks, False, lambda one: one.payments.page_size)),
+    overlap=overlap,
+    proven=proven,
+    schedule_s=900,
 )

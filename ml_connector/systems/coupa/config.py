@@ -14,7 +14,9 @@ DEFAULT_SCOPES = (
     "core.invoice.write",
     "core.purchase_order.read",
     "core.supplier.read",
+    "core.supplier.write",
     "core.common.read",
+    "core.common.write",
     "core.integration.read",
     "core.integration.write",
 )
@@ -34,7 +36,8 @@ class CoupaCredentialsData(Settings):
     client_secret: SecretStr = Field(description="Secret of the OAuth2 client.")
     scopes: tuple[str, ...] = Field(
         default=DEFAULT_SCOPES,
-        description="Scopes to ask for; each must be ticked on the client. Empty asks for everything granted.",
+        description="Scopes to ask for; each must be ticked on the client. Empty asks for everything granted. "
+        "core.supplier.write and core.common.write are only needed where suppliers or lookup values are written.",
     )
     sent_in: Literal["body", "basic"] = Field(
         default="body", description="Where identifier and secret travel: in the form body or as a Basic header."
@@ -48,6 +51,8 @@ class CoupaPaths(Settings):
     invoices: str = Field(default="/api/invoices", description="Path of invoices.")
     purchase_orders: str = Field(default="/api/purchase_orders", description="Path of purchase orders.")
     suppliers: str = Field(default="/api/suppliers", description="Path of suppliers.")
+    lookups: str = Field(default="/api/lookups", description="Path of lookups.")
+    lookup_values: str = Field(default="/api/lookup_values", description="Path of lookup values.")
     currencies: str = Field(default="/api/currencies", description="Path of currencies.")
     integrations: str = Field(default="/api/integrations", description="Path of integrations.")
     history_records: str = Field(

@@ -53,6 +53,8 @@ SCOPES: dict[str, tuple[str, str]] = {
     "invoices": ("core.invoice.read", "core.invoice.write"),
     "purchase_orders": ("core.purchase_order.read", "core.purchase_order.write"),
     "suppliers": ("core.supplier.read", "core.supplier.write"),
+    "lookups": ("core.common.read", "core.common.write"),
+    "lookup_values": ("core.common.read", "core.common.write"),
     "currencies": ("core.common.read", "core.common.write"),
     "integrations": ("core.integration.read", "core.integration.write"),
     "history_records": ("core.integration.read", "core.integration.write"),

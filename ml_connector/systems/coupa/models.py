@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from ml_connector.http.models import WireModel
 
@@ -34,6 +34,12 @@ def _date_as_written(value: Any) -> Any:
     return value[:10] if isinstance(value, str) and value else None
 
 
+def _date_readable(value: str) -> str:
+    if value:
+        date.fromisoformat(value[:10])
+    return value
+
+
 def _aware(value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return None
@@ -46,6 +52,8 @@ Amount = Annotated[Decimal | None, BeforeValidator(_blank_is_none)]
 Flag = Annotated[bool, BeforeValidator(_none_is_false)]
 WrittenDate = Annotated[date | None, BeforeValidator(_date_as_written)]
 Instant = Annotated[datetime | None, BeforeValidator(_aware)]
+# An instant exactly as Coupa shows it, for writing the very same one elsewhere; its date is the part as written.
+ShownInstant = Annotated[str, BeforeValidator(_text), AfterValidator(_date_readable)]
 
 
 class CoupaModel(WireModel):
@@ -58,6 +66,13 @@ class CodeRef(CoupaModel):
     """An association known by its code: currency, account, integration."""
 
     code: Text = ""
+
+
+class CurrencyRef(CoupaModel):
+    """A currency with the digits of its minor unit, where Coupa shows them."""
+
+    code: Text = ""
+    decimals: int | None = None
 
 
 class SupplierRef(CoupaModel):
@@ -90,6 +105,7 @@ class InvoiceLine(CoupaModel):
     quantity: Amount = None
     price: Amount = None
     tax_amount: Amount = None
+    tax_code: CodeRef | None = None
     po_number: Text = ""
     order_header_num: Text = ""
     order_line_num: Text = ""
@@ -137,6 +153,36 @@ class InvoiceFlags(CoupaModel):
     exported: bool
     status: str
     updated_at: Instant = None
+
+
+class Payment(CoupaModel):
+    """One payment entry of an invoice."""
+
+    amount_paid: Decimal
+    notes: Text = ""
+    payment_date: ShownInstant = ""
+
+
+class PaidInvoice(CoupaModel):
+    """What payments need to know of an invoice. `payments` must be shown: no entries is not the same as no answer."""
+
+    id: int
+    status: Text
+    invoice_number: Text = ""
+    payment_channel: Text = ""
+    gross_total: Amount = None
+    total_with_taxes: Amount = None
+    currency: CurrencyRef | None = None
+    paid: Flag = False
+    payment_date: ShownInstant = ""
+    payments: tuple[Payment, ...]
+
+
+class Stamped(CoupaModel):
+    """An object with the instant of its last change exactly as shown."""
+
+    id: int
+    updated_at: ShownInstant = ""
 
 
 class PurchaseOrderLine(CoupaModel):
@@ -216,6 +262,31 @@ class Supplier(CoupaModel):
     number: Text = ""
     name: Text = ""
     status: Text = ""
+    payment_term: CodeRef | None = None
+
+
+class Lookup(CoupaModel):
+    """A list of codes that an administrator set up."""
+
+    id: int
+    name: Text = ""
+
+
+class ParentValue(CoupaModel):
+    """The value above another one; its code joins the ref nums from the root."""
+
+    external_ref_code: Text = ""
+
+
+class LookupValue(CoupaModel):
+    """One code of a lookup."""
+
+    id: int
+    name: Text = ""
+    description: Text = ""
+    external_ref_num: Text = ""
+    active: Flag = False
+    parent: ParentValue | None = None
 
 
 class Integration(CoupaModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from zoneinfo import ZoneInfo
 
 from ml_connector.errors import (
     AuthenticationError,
@@ -20,6 +21,8 @@ from ml_connector.systems.ping import PingCheck, PingReport
 # A document that no tenant has, so that the read costs nothing and only the right to it is tried.
 NOBODY = "no-such-record"
 SAMPLE = 10
+# What only some connections write.
+MASTERS = ("suppliers", "lookup_values")
 Read = Callable[[], Awaitable[object]]
 
 
@@ -82,13 +85,26 @@ def _write_scopes(client: CoupaClient, credentials: CoupaCredentialsData) -> lis
     missing = [SCOPES[name][1] for name in needed if SCOPES[name][1] not in credentials.scopes]
     if missing:
         listed = ", ".join(missing)
-        return [PingCheck("write scopes", False, f"{listed} not among scopes", f"add {listed} to scopes")]
-    return [PingCheck("write scopes", True, "asked for")]
+        remedy = f"tick {listed} on the client in Coupa and add it to scopes"
+        return [PingCheck("write scopes", False, f"{listed} not among scopes", remedy)]
+    return [PingCheck("write scopes", True, "asked for"), *_master_scopes(credentials)]
+
+
+def _master_scopes(credentials: CoupaCredentialsData) -> list[PingCheck]:
+    """A warning only: a connection that keeps no masters up to date can do without."""
+    missing = [SCOPES[name][1] for name in MASTERS if SCOPES[name][1] not in credentials.scopes]
+    if not missing:
+        return []
+    listed = ", ".join(missing)
+    message = f"warning: {listed} not among scopes, so suppliers or lookup values cannot be written"
+    remedy = f"if they are to be written, tick {listed} on the client in Coupa and add it to scopes"
+    return [PingCheck("write scopes of masters", True, message, remedy)]
 
 
 async def _settings(client: CoupaClient) -> list[PingCheck]:
     try:
-        return [*await _integration(client), *await _custom_fields(client), await _csv_export(client)]
+        checks = [*await _integration(client), *await _custom_fields(client), *await _time_zone(client)]
+        return [*checks, await _csv_export(client)]
     except ConnectorError as error:
         return [PingCheck("settings", False, error.message, "try again; if it stays so, check the tenant settings")]
 
@@ -117,6 +133,19 @@ async def _custom_fields(client: CoupaClient) -> list[PingCheck]:
         message = f"no custom field {', '.join(missing)} on {len(sample)} invoices"
         return [PingCheck("custom fields", False, message, "enter the API name as set up in Coupa, or clear it")]
     return [PingCheck("custom fields", True, f"{', '.join(names)} found")]
+
+
+async def _time_zone(client: CoupaClient) -> list[PingCheck]:
+    """A warning only: Coupa shows instants in the company's zone, and payment dates are sent as midnight there."""
+    shown = await client.shown_instant()
+    if shown is None:
+        return []
+    zone = client.tenant.time_zone
+    ours = shown.astimezone(ZoneInfo(zone))
+    if shown.utcoffset() == ours.utcoffset():
+        return [PingCheck("time zone", True, f"Coupa shows times as {zone} does")]
+    message = f"warning: Coupa shows times at {shown:%z}, time_zone {zone} is at {ours:%z}"
+    return [PingCheck("time zone", True, message, "set time_zone to the company's, or payments get the wrong date")]
 
 
 async def _csv_export(client: CoupaClient) -> PingCheck:

@@ -1,1 +1,1 @@
-"""QAD ERP: suppliers, purchase orders, goods receipts and supplier invoices over its REST interface."""
+"""QAD ERP over its REST interface: suppliers, orders, receipts, supplier invoices, payments and codes."""

@@ -40,10 +40,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of one read; `complete` is False when every pass still found something new."""
+    """The rows of one read; `complete` is False when every pass still found something new.
+
+    `repeated` are the rows that came more than once within one pass: moved, or two rows that look alike.
+    """
 
     rows: tuple[Row, ...]
     complete: bool = True
+    repeated: tuple[Row, ...] = ()
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -76,15 +80,55 @@ async def read_listing(
     get: Get, listing: Listing, identity: Callable[[Row], Any], keep: Callable[[Row], bool], operation: str
 ) -> Rows:
     """All rows that `keep` wants, each once, the latest version of each; several pages are read again until stable."""
-    found: dict[Any, Row] = {}
+    found = _Found(identity, keep)
     for attempt in range(MAX_PASSES):
-        known, pages = set(found), 0
+        known, pages = set(found.rows), 0
+        found.begin_pass()
         async for rows in _pages(get, listing, operation):
             pages += 1
-            found.update((identity(row), row) for row in rows if keep(row))
-        if pages <= 1 or (attempt and known == set(found)):
-            return Rows(tuple(found.values()))
-    return Rows(tuple(found.values()), complete=False)
+            found.add(rows)
+        if pages <= 1 or (attempt and known == set(found.rows)):
+            return found.told(complete=True)
+    return found.told(complete=False)
+
+
+async def read_one_page(
+    get: Get, listing: Listing, identity: Callable[[Row], Any], keep: Callable[[Row], bool], operation: str
+) -> Rows | None:
+    """All rows where a single page holds them, else None: then the question has to be narrowed first."""
+    answer = await get(listing.params(str(uuid.uuid4()), 1))
+    rows = rows_of(answer, operation)
+    if _has_more(answer, operation):
+        return None
+    found = _Found(identity, keep)
+    found.add(rows)
+    return found.told(complete=True)
+
+
+class _Found:
+    """Rows by what makes them the same record: the latest version of each, and which came twice in one pass."""
+
+    def __init__(self, identity: Callable[[Row], Any], keep: Callable[[Row], bool]) -> None:
+        self._identity = identity
+        self._keep = keep
+        self._this_pass: set[Any] = set()
+        self._twice: set[Any] = set()
+        self.rows: dict[Any, Row] = {}
+
+    def begin_pass(self) -> None:
+        self._this_pass = set()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        for row in filter(self._keep, rows):
+            name = self._identity(row)
+            if name in self._this_pass:
+                self._twice.add(name)
+            self._this_pass.add(name)
+            self.rows[name] = row
+
+    def told(self, *, complete: bool) -> Rows:
+        repeated = tuple(row for name, row in self.rows.items() if name in self._twice)
+        return Rows(tuple(self.rows.values()), complete, repeated)
 
 
 async def _pages(get: Get, listing: Listing, operation: str) -> AsyncIterator[list[Row]]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -23,11 +23,14 @@ from ml_connector.http.urls import check_base_url
 from ml_connector.systems.qad.auth import build_auth, pointed, token_base
 from ml_connector.systems.qad.browse import (
     Filter,
+    Get,
     Listing,
+    Row,
     Rows,
     conditions,
     identity_of,
     read_listing,
+    read_one_page,
     rows_of,
     still_holds,
 )
@@ -39,6 +42,8 @@ from ml_connector.systems.qad.resources import Resource, renamed
 MAX_STALE_READS = 3
 _FIELD_NAME = re.compile(r"[A-Za-z_]\w*\.\w+")
 Record = dict[str, Any]
+Answer = TypeVar("Answer")
+Reading = Callable[[Get, Listing, Callable[[Row], Any], Callable[[Row], bool], str], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +63,29 @@ class QadClient:
         self.http = http
         self.tenant = tenant
         self.who = who
+        self._resources = dict(tenant.resources)
         self._login_http = login_http
         # Entity paths that have answered before: only there does a 404 mean that a record is missing.
         self._answered: set[str] = set()
 
     def resource(self, name: str) -> Resource:
         """Where a record type lives in this tenant."""
-        return self.tenant.resources[name]
+        return self._resources[name]
 
-    async def browse(self, name: str, filters: Sequence[Filter]) -> Rows:
+    def map_member(self, name: str, wire: str) -> None:
+        """Let a member that the settings do not name, such as a custom one, be asked for under the tenant's name."""
+        if wire not in self._resources[name].fields:
+            self._resources[name] = self._resources[name].with_member(wire)
+
+    async def browse(self, name: str, filters: Sequence[Filter], *, page_size: int = 0) -> Rows:
         """All records of a type that satisfy every condition, under our names; members that are not mapped stay out."""
-        resource = self.resource(name)
-        asked = self._asked(f"list {name}", f"resources.{name}.browse and .fields")
-        listing = Listing(resource.browse, conditions(resource, filters), self.tenant.limits.page_size)
-        keep = still_holds(resource, filters)
-        found = await read_listing(self._get_browse(asked), listing, identity_of(resource), keep, asked.operation)
-        names = {logical: resource.row_name(logical) for logical in resource.fields}
-        if found.rows:
-            for unknown in found.rows[0].keys() - set(names.values()):
-                self.http.note_ignored(f"{name}.{unknown}")
-        return Rows(tuple(renamed(row, names) for row in found), found.complete)
+        found = await self._list(read_listing, name, filters, page_size)
+        return self._ours(name, found)
+
+    async def browse_page(self, name: str, filters: Sequence[Filter], *, page_size: int = 0) -> Rows | None:
+        """The same in one question; None when one page does not hold them all."""
+        found = await self._list(read_one_page, name, filters, page_size)
+        return None if found is None else self._ours(name, found)
 
     async def sample(self, name: str, filters: Sequence[Filter]) -> Rows:
         """At most one row of a list, for trying out rights and conditions."""
@@ -208,6 +216,23 @@ class QadClient:
         if record is None:
             raise asked.error(UnknownOutcomeError, f"data.{resource.collection}[0] is missing from a successful answer")
         return Written(record, warnings(answer, record))
+
+    async def _list(self, read: Reading[Answer], name: str, filters: Sequence[Filter], page_size: int) -> Answer:
+        resource = self.resource(name)
+        asked = self._asked(f"list {name}", f"resources.{name}.browse and .fields")
+        size = page_size or self.tenant.limits.page_size
+        listing = Listing(resource.browse, conditions(resource, filters), size)
+        keep = still_holds(resource, filters)
+        return await read(self._get_browse(asked), listing, identity_of(resource), keep, asked.operation)
+
+    def _ours(self, name: str, found: Rows) -> Rows:
+        resource = self.resource(name)
+        names = {logical: resource.row_name(logical) for logical in resource.fields}
+        if found.rows:
+            for unknown in found.rows[0].keys() - set(names.values()):
+                self.http.note_ignored(f"{name}.{unknown}")
+        repeated = tuple(renamed(row, names) for row in found.repeated)
+        return Rows(tuple(renamed(row, names) for row in found), found.complete, repeated)
 
     def _get_browse(self, asked: Asked) -> Callable[[list[tuple[str, str]]], Any]:
         async def get(params: list[tuple[str, str]]) -> Mapping[str, Any]:

@@ -82,6 +82,11 @@ class SharedSets(_Frozen):
     supplier: str = Field(default="", description="Shared set of the suppliers; empty means any.")
     account: str = Field(default="", description="Shared set of the accounts; empty means any.")
     cost_center: str = Field(default="", description="Shared set of the cost centers; empty means any.")
+    project: str = Field(default="", description="Shared set of the projects; empty means any.")
+
+
+# Which of these settings names the shared set of a record type.
+SHARED_SET_OF = {"supplier": "supplier", "glAccount": "account", "costCenter": "cost_center", "project": "project"}
 
 
 class Paths(_Frozen):
@@ -103,6 +108,14 @@ class Paths(_Frozen):
     swagger_url: str = Field(default="", description="Path of an API description below the base address; empty: none.")
 
 
+DEFAULT_TYPES = {
+    "invoice": "Invoice",
+    "credit_note": "Credit Note",
+    "invoice_correction": "Invoice Correction",
+    "credit_note_correction": "Credit Note Correction",
+}
+
+
 class InvoiceSettings(_Frozen):
     """How supplier invoices are written."""
 
@@ -121,13 +134,18 @@ class InvoiceSettings(_Frozen):
         default=0, ge=0, description="Longest supplier reference that the tenant keeps; 0 means not known."
     )
     types: dict[str, str] = Field(
-        default_factory=lambda: {"invoice": "Invoice", "credit_note": "Credit Note"},
-        description="QAD's words for an invoice and a credit note.",
+        default_factory=lambda: dict(DEFAULT_TYPES),
+        description="QAD's words for an invoice, a credit note and the corrections of both.",
     )
     negative_types: tuple[str, ...] = Field(
         default=("Credit Note", "CreditNote", "Invoice Correction"),
         description="Invoice types whose matches give a received quantity back.",
     )
+
+    @field_validator("types", mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        return {**DEFAULT_TYPES, **given} if isinstance(given, dict) else given
 
 
 class MatchSettings(_Frozen):
@@ -177,6 +195,24 @@ DEFAULT_REFUSALS = (
 )
 
 
+class GlProfiles(_Frozen):
+    """The four profiles that say which accounts a supplier's documents are posted to."""
+
+    invoice: str = Field(min_length=1, description="GL profile of invoice control.")
+    credit_note: str = Field(min_length=1, description="GL profile of credit note control.")
+    prepayment: str = Field(min_length=1, description="GL profile of prepayment control.")
+    purchase: str = Field(min_length=1, description="GL profile of the purchase account.")
+
+
+class SupplierDefaults(_Frozen):
+    """What a new supplier gets where its source does not say; without these no supplier is created."""
+
+    credit_terms: str = Field(min_length=1, description="Credit terms of new suppliers.")
+    invoice_status: str = Field(min_length=1, description="Invoice status code of new suppliers.")
+    currency: str = Field(min_length=1, description="Currency of new suppliers.")
+    gl_profiles: GlProfiles = Field(description="GL profiles of new suppliers.")
+
+
 class QadLimits(_Frozen):
     """How hard the tenant may be pressed; QAD publishes no limits."""
 
@@ -215,6 +251,9 @@ class QadTenant(_Frozen):
         default_factory=dict, validate_default=True, description="Where each record type lives and what it looks like."
     )
     invoice: InvoiceSettings = Field(default_factory=InvoiceSettings, description="How supplier invoices are written.")
+    supplier_defaults: SupplierDefaults | None = Field(
+        default=None, description="What new suppliers get; empty means that no supplier is created."
+    )
     match: MatchSettings = Field(default_factory=MatchSettings, description="The three-way match of this tenant.")
     status: StatusWords = Field(default_factory=StatusWords, description="Codes of this tenant and their meaning.")
     refusals: tuple[RefusalRule, ...] = Field(
@@ -227,6 +266,10 @@ class QadTenant(_Frozen):
     idle_minutes: int = Field(default=0, ge=0, description="Longest idle time of a token; 0 means ask QAD.")
     limits: QadLimits = Field(default_factory=QadLimits, description="How hard the tenant may be pressed.")
     allow_private: bool = Field(default=False, description="Whether the tenant may be on a private network.")
+
+    def shared_set(self, resource: str) -> str:
+        """The shared set of a record type; empty means any."""
+        return str(getattr(self.shared_sets, SHARED_SET_OF[resource]))
 
     @field_validator("resources", mode="before")
     @classmethod

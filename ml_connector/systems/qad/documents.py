@@ -93,6 +93,11 @@ def gives_back(wire_type: str, settings: InvoiceSettings) -> bool:
     return _plain(wire_type) in {_plain(word) for word in settings.negative_types}
 
 
+def takes_again(wire_type: str, settings: InvoiceSettings) -> bool:
+    """Whether an invoice type takes up again what a credit note gave back."""
+    return _plain(wire_type) == _plain(settings.types["credit_note_correction"])
+
+
 def seen(row: InvoiceRow, settings: InvoiceSettings) -> InvoiceSeen:
     """What QAD shows, in our words."""
     return InvoiceSeen(
@@ -132,7 +137,7 @@ def to_wire(document: Mapping[str, Any], resource: Resource, settings: InvoiceSe
     try:
         values["type"] = settings.types[document.get("type", "")]
     except KeyError:
-        raise DocumentError("type: neither invoice nor credit_note") from None
+        raise DocumentError(f"type: none of {', '.join(settings.types)}") from None
     values["invoice_date"] = _instant(document, "invoice_date")
     values["posting_date"] = _instant(document, "posting_date")
     values["amount"] = _decimal(_needed(document, "amount"), "amount")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
+from ml_connector.domain.keys import digest
 from ml_connector.domain.records import ReceiptMatch
 from ml_connector.errors import ContractError, RecordRejectedError, UnknownOutcomeError
 from ml_connector.systems.qad.browse import Filter, same
@@ -20,6 +21,7 @@ from ml_connector.systems.qad.documents import (
     invoice_key,
     key_parts,
     seen,
+    takes_again,
     to_wire,
 )
 from ml_connector.systems.qad.errors import SYSTEM
@@ -30,18 +32,53 @@ from ml_connector.systems.qad.reader import Reader, Row
 _SEEN = ("supplier", "reference", "type", "amount", "token", "invoice_date")
 _LOOKBACK = timedelta(days=1)
 _MOST_REMEMBERED = 20_000
+_BACK, _AGAIN = -1, 1
+
+
+# Which of these tokens are on documents that the connector itself keeps account of.
+Ours = Callable[[frozenset[str]], Awaitable[frozenset[str]]]
+
+
+class Memory(Protocol):
+    """What other people's invoices use of receipts, by a digest of the row that the list shows of each."""
+
+    async def get(self, row: str) -> tuple[ReceiptMatch, ...] | None:
+        """What the invoice with this row uses, or None when that is not remembered."""
+        ...
+
+    async def put(self, row: str, matches: tuple[ReceiptMatch, ...]) -> None:
+        """Remember it."""
+        ...
+
+
+class ProcessMemory:
+    """Remembers for as long as the process lives, and starts afresh when it holds too much."""
+
+    def __init__(self, most: int = _MOST_REMEMBERED) -> None:
+        self._most = most
+        self._matches: dict[str, tuple[ReceiptMatch, ...]] = {}
+
+    async def get(self, row: str) -> tuple[ReceiptMatch, ...] | None:
+        """What the invoice with this row uses, or None when that is not remembered."""
+        return self._matches.get(row)
+
+    async def put(self, row: str, matches: tuple[ReceiptMatch, ...]) -> None:
+        """Remember it."""
+        if len(self._matches) >= self._most:
+            self._matches.clear()
+        self._matches[row] = matches
 
 
 class Ledger(Reader):
     """Reads and posts supplier invoices."""
 
-    def __init__(self, client: QadClient) -> None:
+    def __init__(self, client: QadClient, memory: Memory | None = None) -> None:
         super().__init__(client)
-        # Rows of other people's invoices as last seen, with what they use; an unchanged row is not read again.
-        self._matches: dict[str, tuple[Row, tuple[ReceiptMatch, ...]]] = {}
+        # An invoice whose row has not changed is not read again.
+        self._memory = memory or ProcessMemory()
 
-    async def receipt_matches(self, supplier: str, since: date, leave_out: frozenset[str]) -> tuple[ReceiptMatch, ...]:
-        """What invoices of a supplier changed since then use of receipts, less those with a token in `leave_out`.
+    async def receipt_matches(self, supplier: str, since: date, ours: Ours) -> tuple[ReceiptMatch, ...]:
+        """What invoices of a supplier changed since then use of receipts, less those whose token `ours` knows.
 
         QAD filters by day in its server's time zone, so the read begins one day earlier.
         """
@@ -51,13 +88,13 @@ class Ledger(Reader):
             Filter("last_modified", "ge", since - _LOOKBACK),
         ]
         rows = self.whole(await self.client.browse("supplierInvoice", where))
-        foreign = [
-            row
-            for row in rows
-            if str(row.get("token") or "").strip() not in leave_out and row.get("receiver_matching") is not False
-        ]
-        used = await side_by_side(self._used_by, foreign, self.workers)
-        return tuple(match for matches in used for match in matches if match.token not in leave_out)
+        matched = [row for row in rows if row.get("receiver_matching") is not False]
+        known = await ours(frozenset(_token(row) for row in matched) - {""})
+        used = await side_by_side(self._used_by, [row for row in matched if _token(row) not in known], self.workers)
+        matches = [match for one in used for match in one]
+        # A list may leave the token out, and then only the invoice itself shows whose it is.
+        known |= await ours(frozenset(match.token for match in matches) - {""})
+        return tuple(match for match in matches if match.token not in known)
 
     async def find_invoices(self, supplier: str, reference: str) -> tuple[InvoiceSeen, ...]:
         """All documents of a supplier with this reference, of every type."""
@@ -125,24 +162,30 @@ class Ledger(Reader):
     async def _used_by(self, row: Row) -> tuple[ReceiptMatch, ...]:
         resource = self.client.resource("supplierInvoice")
         keys = {name: self.member("supplierInvoice", row, name) for name in resource.key}
-        address = "/".join(str(value) for value in keys.values())
-        known = self._matches.get(address)
-        if known is not None and known[0] == row and row.get("last_modified"):
-            return known[1]
+        # The signs depend on the settings, so a memory that outlives them must not answer for others.
+        words = self.tenant.invoice
+        named = digest({"row": dict(row), "back": words.negative_types, "types": words.types})
+        known = await self._memory.get(named) if row.get("last_modified") else None
+        if known is not None:
+            return known
         record = await self.client.get("supplierInvoice", keys)
         if record is None:
             return ()
         values = resource.logical(record)
-        sign = -1 if gives_back(str(values.get("type") or ""), self.tenant.invoice) else 1
+        sign = self._sign(str(values.get("type") or ""))
         token = str(values.get("token") or "").strip()
         matches = tuple(
             ReceiptMatch(one.po, one.line, _signed(one.quantity, sign), one.receiver, token)
             for one in read_matches(resource, record, "get supplierInvoice")
         )
-        if len(self._matches) >= _MOST_REMEMBERED:
-            self._matches.clear()
-        self._matches[address] = (row, matches)
+        if row.get("last_modified"):
+            await self._memory.put(named, matches)
         return matches
+
+    def _sign(self, wire_type: str) -> int:
+        if gives_back(wire_type, self.tenant.invoice):
+            return _BACK
+        return _AGAIN if takes_again(wire_type, self.tenant.invoice) else 0
 
     async def _references(self, asked: tuple[str, str, tuple[str, ...]]) -> dict[str, tuple[InvoiceSeen, ...]]:
         entity, supplier, group = asked
@@ -160,6 +203,10 @@ class Ledger(Reader):
         return seen(read_row(InvoiceRow, resource, values, "list supplierInvoice"), self.tenant.invoice)
 
 
+def _token(row: Row) -> str:
+    return str(row.get("token") or "").strip()
+
+
 def _signed(quantity: Decimal, sign: int) -> Decimal:
-    """A credit's quantity is negative however QAD writes it; an invoice's keeps its own sign."""
-    return -abs(quantity) if sign < 0 else quantity
+    """A credit's quantity is negative and its correction's positive however QAD writes them; else the sign stays."""
+    return abs(quantity) * sign if sign else quantity

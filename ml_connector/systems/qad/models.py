@@ -34,6 +34,7 @@ def _number(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text)]
 Day = Annotated[date, BeforeValidator(_day)]
 Number = Annotated[Decimal, BeforeValidator(_number), Field(allow_inf_nan=False)]
+SomeDay = Annotated[date | None, BeforeValidator(lambda value: _day(value) or None)]
 Exact = Annotated[Decimal, Field(allow_inf_nan=False)]
 
 
@@ -110,6 +111,43 @@ class MatchRow(_Row):
     line: int
     receiver: Text = ""
     quantity: Exact
+
+
+class AllocationRow(_Row):
+    """What one payment gives to one invoice: a row of the payment list, or the whole payment and one of its rows."""
+
+    entity: Text = Field(min_length=1)
+    year: int
+    number: Text = Field(min_length=1)
+    status: Text = Field(min_length=1)
+    instrument: Text = ""
+    supplier: Text = Field(min_length=1)
+    currency: Text = Field(min_length=1)
+    value_date: SomeDay = None
+    invoice_year: int = Field(gt=0)
+    invoice_daybook: Text = Field(min_length=1)
+    invoice_voucher: int = Field(gt=0)
+    reference: Text = ""
+    allocated: Exact
+    discount: Number = Decimal(0)
+
+
+class CodeRow(_Row):
+    """A cost center, project or account as a code."""
+
+    code: Text = Field(min_length=1)
+    description: Text = ""
+    active: bool
+
+
+class AccountRow(_Row):
+    """An account and what a document line on it has to name."""
+
+    code: Text = Field(min_length=1)
+    active: bool
+    needs_sub_account: bool = False
+    needs_cost_center: bool = False
+    needs_project: bool = False
 
 
 class PostedRow(_Row):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ml_connector.systems.qad.config import QadTenant
@@ -19,8 +20,23 @@ class Need:
     entity: bool = True
 
 
-def needs_of(tenant: QadTenant) -> tuple[Need, ...]:
-    """What the ports need of this tenant."""
+def needs_of(tenant: QadTenant, streams: Collection[str] = ()) -> tuple[Need, ...]:
+    """What the ports need of this tenant, and the sources of those record types that are read as streams."""
+    return (*_ports(tenant), *(_stream(tenant, name) for name in streams))
+
+
+def _stream(tenant: QadTenant, name: str) -> Need:
+    changed = ("last_modified",) if tenant.resources[name].has("last_modified") else ()
+    if name == "supplierPayment":
+        rows = ("year", "number")
+        reads = ("status", "supplier", "currency", "value_date", "invoice_year", "invoice_daybook", "invoice_voucher")
+        return Need(name, ("entity", *changed), rows, (*reads, "allocated", "discount"))
+    code = "number" if name == "supplier" else "code"
+    by_set = ("shared_set",) if tenant.shared_set(name) else ()
+    return Need(name, (code, *by_set, *changed), reads=("active",))
+
+
+def _ports(tenant: QadTenant) -> tuple[Need, ...]:
     by_set = ("shared_set",) if tenant.shared_sets.supplier else ()
     return (
         Need("supplier", filters=("number", *by_set), reads=("active",)),

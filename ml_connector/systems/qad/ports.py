@@ -5,18 +5,20 @@ The port names no transport, so that a second one can stand behind it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from typing import Any, Protocol
 
-from ml_connector.domain.records import GoodsReceipt, PurchaseOrder, ReceiptMatch, Supplier
+from ml_connector.domain.records import GoodsReceipt, PurchaseOrder, ReceiptMatch, ReferenceCode, Supplier
 from ml_connector.errors import PermissionDeniedError
 from ml_connector.systems.qad.documents import InvoiceQuery, InvoiceSeen, Posted
-from ml_connector.systems.qad.ledger import Ledger
+from ml_connector.systems.qad.ledger import Ledger, Ours
+from ml_connector.systems.qad.masters import Code, GlAccount, Masters
 from ml_connector.systems.qad.purchasing import Purchasing
+from ml_connector.systems.qad.supplier_book import SupplierBook, SupplierSeen
 
-__all__ = ["InvoiceQuery", "InvoiceSeen", "Posted", "QadPort", "QadRest"]
+__all__ = ["Code", "GlAccount", "InvoiceQuery", "InvoiceSeen", "Posted", "QadPort", "QadRest", "SupplierSeen"]
 
 
 class QadPort(Protocol):
@@ -39,8 +41,8 @@ class QadPort(Protocol):
         """All posted receipts of these orders, returns and corrections negative."""
         ...
 
-    async def receipt_matches(self, supplier: str, since: date, leave_out: frozenset[str]) -> tuple[ReceiptMatch, ...]:
-        """What invoices of a supplier changed since then use of receipts, less those with a token in `leave_out`."""
+    async def receipt_matches(self, supplier: str, since: date, ours: Ours) -> tuple[ReceiptMatch, ...]:
+        """What invoices of a supplier changed since then use of receipts, less those whose token `ours` knows."""
         ...
 
     async def find_invoices(self, supplier: str, reference: str) -> tuple[InvoiceSeen, ...]:
@@ -63,12 +65,50 @@ class QadPort(Protocol):
         """Post one document; RecordRejectedError when QAD refuses it, UnknownOutcomeError when nobody can tell."""
         ...
 
+    async def gl_accounts(self, codes: Collection[str]) -> dict[str, GlAccount]:
+        """The accounts with these codes; one that QAD does not have is left out."""
+        ...
+
+    async def reference_codes(self, resource: Code, codes: Collection[str]) -> dict[str, ReferenceCode]:
+        """The cost centers, projects or accounts with these codes; one that QAD does not have is left out."""
+        ...
+
+    async def orders_by_slot(self, member: str, values: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """The numbers of the orders whose custom member (as the tenant calls it) has each value; () where none has."""
+        ...
+
+    async def order_slot_problem(self, member: str) -> str:
+        """Why orders cannot be found by this custom member; empty when the tenant proves that they can."""
+        ...
+
+    async def find_suppliers(self, numbers: Collection[str]) -> dict[str, tuple[SupplierSeen, ...]]:
+        """The suppliers with each number, with their keys."""
+        ...
+
+    async def find_suppliers_by_name(self, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """The keys of the suppliers that have each name."""
+        ...
+
+    async def get_supplier(self, key: str) -> SupplierSeen | None:
+        """The supplier with this key as it is now, or None."""
+        ...
+
+    async def create_supplier(self, payload: Mapping[str, Any], external_id: str) -> SupplierSeen:
+        """Create a supplier; RecordRejectedError when it is refused, UnknownOutcomeError when nobody can tell."""
+        ...
+
+    async def update_supplier(
+        self, key: str, payload: Mapping[str, Any], members: Iterable[str], external_id: str
+    ) -> SupplierSeen:
+        """Change these members of a supplier and nothing else; errors as for a create."""
+        ...
+
     async def who_am_i(self) -> str:
         """Prove the login and say who and where we are."""
         ...
 
 
-class QadRest(Purchasing, Ledger):
+class QadRest(Purchasing, Ledger, Masters, SupplierBook):
     """The business operations over QAD's REST services."""
 
     capabilities = frozenset(
@@ -80,6 +120,10 @@ class QadRest(Purchasing, Ledger):
             "invoices.find",
             "invoices.find_by_token",
             "invoices.post",
+            "gl_accounts.read",
+            "reference_codes.read",
+            "purchase_orders.find_by_slot",
+            "suppliers.write",
         }
     )
 

@@ -38,13 +38,23 @@ class Resource(BaseModel):
     identity: Literal["key", "row"] = Field(
         default="key", description="What makes two rows of one read the same record: the key or the whole row."
     )
-    fields: dict[str, str] = Field(description="Our names to the tenant's; one with a dot is used as it stands.")
+    fields: dict[str, str] = Field(
+        description="Our names to the tenant's; one with a dot is used as it stands, an empty one means none."
+    )
     children: dict[str, Child] = Field(default_factory=dict, description="Lists of rows inside a record.")
 
     def row_name(self, name: str) -> str:
         """The field of a browse row, e.g. `supplierInvoice.voucher`."""
         wire = self.fields[name]
         return wire if "." in wire or not self.prefix else f"{self.prefix}.{wire}"
+
+    def has(self, name: str) -> bool:
+        """Whether the tenant has a member for it; an empty name in the settings says that it has none."""
+        return bool(self.fields.get(name))
+
+    def with_member(self, wire: str) -> Resource:
+        """The same with one more member, asked for under the tenant's own name."""
+        return self.model_copy(update={"fields": {**self.fields, wire: wire}})
 
     def logical(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A full record under our names, rows inside included; members that it does not show are left out."""
@@ -149,6 +159,12 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
             "active": "isActive",
             "currency": "currencyCode",
             "credit_terms": "creditTermsCode",
+            "business_relation": "businessRelationCode",
+            "invoice_status": "invoiceStatusCode",
+            "gl_invoice": "invoiceControlGLProfileCode",
+            "gl_credit_note": "creditNoteControlGLProfileCode",
+            "gl_prepayment": "prePaymentControlGLProfileCode",
+            "gl_purchase": "purchaseAccountGLProfileCode",
             **_MODIFIED,
         },
     },
@@ -245,9 +261,23 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
             "invoice_year": "invoicePostingYear",
             "invoice_daybook": "invoiceDaybookCode",
             "invoice_voucher": "invoiceVoucher",
+            "reference": "invoiceReference",
             "allocated": "allocatedAmountTC",
             "discount": "discountAmountTC",
             **_MODIFIED,
+        },
+        "children": {
+            "allocations": {
+                "collection": "supplierPaymentAllocations",
+                "fields": {
+                    "invoice_year": "invoicePostingYear",
+                    "invoice_daybook": "invoiceDaybookCode",
+                    "invoice_voucher": "invoiceVoucher",
+                    "reference": "invoiceReference",
+                    "allocated": "allocatedAmountTC",
+                    "discount": "discountAmountTC",
+                },
+            },
         },
     },
     "glAccount": {
@@ -263,6 +293,9 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
             "description": "description",
             "type": "accountType",
             "active": "isActive",
+            "needs_sub_account": "isSubAccountRequired",
+            "needs_cost_center": "isCostCenterRequired",
+            "needs_project": "isProjectRequired",
             **_MODIFIED,
         },
     },
@@ -276,6 +309,21 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "fields": {
             "shared_set": "sharedSetCode",
             "code": "costCenterCode",
+            "description": "description",
+            "active": "isActive",
+            **_MODIFIED,
+        },
+    },
+    "project": {
+        "browse": f"{_BROWSE}.base.projects",
+        "prefix": "project",
+        "path": "projects",
+        "collection": "projects",
+        "view_uri": f"{_ENTITY}.base.coa.IProject",
+        "key": ("shared_set", "code"),
+        "fields": {
+            "shared_set": "sharedSetCode",
+            "code": "projectCode",
             "description": "description",
             "active": "isActive",
             **_MODIFIED,

@@ -5,7 +5,7 @@ QAD publishes no contract for these names (README, "names"), so nothing is belie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ml_connector.domain.keys import TOKEN_LENGTH
 from ml_connector.errors import (
@@ -19,27 +19,28 @@ from ml_connector.systems.qad.browse import Filter
 from ml_connector.systems.qad.client import QadClient
 from ml_connector.systems.qad.errors import SYSTEM
 from ml_connector.systems.qad.lookups import side_by_side
+from ml_connector.systems.qad.masters import NOBODY
 from ml_connector.systems.qad.models import EntityField
 from ml_connector.systems.qad.needs import Need, needs_of
 
-# A value that no tenant has, so that the read costs nothing and only its being allowed is tried.
-NOBODY = "zz-no-such"
 
+async def ping(client: QadClient, *, streams: Collection[str] = ()) -> PingReport:
+    """Try everything the ports rely on; never raises for a tenant's fault, and stops where more tries could lock it.
 
-async def ping(client: QadClient) -> PingReport:
-    """Try everything the ports rely on; never raises for a tenant's fault, and stops where more tries could lock it."""
+    `streams` names the record types that are read as streams as well, e.g. `supplierPayment`.
+    """
     who = f"{client.who} in workspace {client.tenant.workspace_id or '(default)'}"
     checks = [await _login(client)]
     if checks[0].ok:
         checks.append(await _workspace(client))
     if checks[-1].ok:
         for found in await side_by_side(
-            lambda need: _resource(client, need), needs_of(client.tenant), client.tenant.limits.concurrency
+            lambda need: _resource(client, need), needs_of(client.tenant, streams), client.tenant.limits.concurrency
         ):
             checks += found
         checks.append(await _slot(client))
         if client.tenant.paths.swagger_url:
-            checks.append(await _description(client))
+            checks.append(await _description(client, streams))
     return PingReport(SYSTEM, all(check.ok for check in checks), who, tuple(checks))
 
 
@@ -162,7 +163,7 @@ async def _slot(client: QadClient) -> PingCheck:
     return PingCheck("token slot", True, f"{slot} holds {length} characters and can be searched")
 
 
-async def _description(client: QadClient) -> PingCheck:
+async def _description(client: QadClient, streams: Collection[str]) -> PingCheck:
     """The tenant's own API description, where the settings name one."""
     name, tenant = "api description", client.tenant
     try:
@@ -172,7 +173,7 @@ async def _description(client: QadClient) -> PingCheck:
     if not isinstance(paths, Mapping):
         return PingCheck(name, False, "paths: is missing from the description", "correct paths.swagger_url")
     used = [(tenant.paths.browses, "get")]
-    for need in needs_of(tenant):
+    for need in needs_of(tenant, streams):
         if need.entity:
             path = f"{tenant.paths.api_erp}/{client.resource(need.resource).path}"
             used += [(path, "get")] + ([(path, "post")] if need.writes else [])

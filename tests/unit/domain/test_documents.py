@@ -197,3 +197,13 @@ def test_notices_the_smallest_coin_in_the_total(
     document = _billed(parts, currency, direction)
     wrong = replace(document, total=document.total + UNITS[currency] * direction)
     assert [one.code for one in flaws(wrong, ANY_LENGTH)] == ["total_differs"]
+
+
+@pytest.mark.parametrize("name", ["total", "quantity", "price", "tax"])
+@pytest.mark.parametrize("value", ["1E15", "-1E400", "NaN", "Infinity"])
+def test_names_the_number_of_a_line_that_cannot_be_booked(name: str, value: str) -> None:
+    document = invoice(pieces(50), pieces(10, number=2))
+    changes: dict[str, Any] = {name: Decimal(value)}
+    odd = replace(document.lines[1], **changes)
+    told = [f"line 2 {name} is no amount or quantity that can be booked"]
+    assert found(replace(document, lines=(document.lines[0], odd))) == told

@@ -80,6 +80,8 @@ def upgrade() -> None:
     with op.batch_alter_table("ledger", schema=None) as batch_op:
         batch_op.create_index("ix_ledger_due", ["connection", "direction", "route", "outcome", "due_at"], unique=False)
         batch_op.create_index("ix_ledger_label", ["label"], unique=False)
+        batch_op.create_index("ix_ledger_last_run", ["last_run"], unique=False)
+        batch_op.create_index("ix_ledger_token", ["token"], unique=False)
         batch_op.create_index(
             "uq_ledger_target",
             ["target_tenant", "target_type", "target_id"],
@@ -186,6 +188,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("ledger_id", "ordinal", name=op.f("pk_effect")),
     )
     op.create_table(
+        "overlay",
+        sa.Column("ledger_id", sa.String(length=32), nullable=False),
+        sa.Column("path", sa.String(length=120), nullable=False),
+        sa.Column("blob", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["ledger_id"], ["ledger.id"], name=op.f("fk_overlay_ledger_id")),
+        sa.PrimaryKeyConstraint("ledger_id", "path", name=op.f("pk_overlay")),
+    )
+    op.create_table(
         "reservation",
         sa.Column("ledger_id", sa.String(length=32), nullable=False),
         sa.Column("tenant", sa.String(length=4), nullable=False),
@@ -208,6 +219,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_reservation_line")
 
     op.drop_table("reservation")
+    op.drop_table("overlay")
     op.drop_table("effect")
     op.drop_table("connection")
     op.drop_table("vault")
@@ -225,6 +237,8 @@ def downgrade() -> None:
             sqlite_where=sa.text("target_id IS NOT NULL"),
             postgresql_where=sa.text("target_id IS NOT NULL"),
         )
+        batch_op.drop_index("ix_ledger_token")
+        batch_op.drop_index("ix_ledger_last_run")
         batch_op.drop_index("ix_ledger_label")
         batch_op.drop_index("ix_ledger_due")
 

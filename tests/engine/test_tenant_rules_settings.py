@@ -1,0 +1,114 @@
+"""The settings themselves: what contradicts itself is refused, and every one of them is explained to its reader."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings, ReferenceData
+from tests.engine import coupa_qad
+
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+TENANTS = ("coupa", "qad")
+
+
+def read(**changes: Any) -> CoupaQadSettings:
+    return CoupaQadSettings.model_validate(coupa_qad.settings(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"invoices": {"po_rule": {"kind": "qad_slot"}}}, id="a slot without its name"),
+        pytest.param({"invoices": {"po_rule": {"kind": "coupa_field"}}}, id="a field without its name"),
+        pytest.param({"invoices": {"po_rule": {"name": "customShort1"}}}, id="a name that nothing uses"),
+        pytest.param({"suppliers": {"defaults": {"number": "1"}}}, id="a default for the number"),
+        pytest.param({"suppliers": {"defaults": {"Payment_Term": "N30"}}}, id="a default in another spelling"),
+        pytest.param({"payments": {"first_load_days": 0}}, id="a first load of nothing"),
+        pytest.param({"suppliers": {"direction": "both"}}, id="suppliers both ways"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        read(**changes)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param([("projects", "A"), ("projects", "B")], id="one source twice"),
+        pytest.param([("projects", "Codes"), ("cost_centers", "codes")], id="two sources in one lookup"),
+    ],
+)
+def test_codes_of_qad_have_one_home_each(data: list[tuple[str, str]]) -> None:
+    with pytest.raises(ValidationError):
+        read(reference_data=[{"source": source, "lookup": lookup} for source, lookup in data])
+
+
+def test_two_sources_share_a_lookup_under_different_parents() -> None:
+    data = [
+        {"source": "projects", "lookup": "Codes", "parent": "P"},
+        {"source": "cost_centers", "lookup": "Codes", "parent": "C"},
+    ]
+    assert [one.parent for one in read(reference_data=data).reference_data] == ["P", "C"]
+
+
+@pytest.mark.parametrize(
+    "name", ["{description}", "{code.real}", "{code!r}", "{code:>9}", "{code", "{0}", "{code} {x}", "Project"]
+)
+def test_a_name_of_a_value_holds_the_code_and_nothing_strange(name: str) -> None:
+    with pytest.raises(ValidationError):
+        ReferenceData.model_validate({"source": "projects", "lookup": "Project", "name": name})
+
+
+def test_a_name_of_a_value_is_made_of_code_and_description() -> None:
+    one = ReferenceData(source="projects", lookup="Project", name="{description} ({code})")
+    assert one.label("P1", "New\n hall") == "New hall (P1)"
+    assert ReferenceData(source="projects", lookup="Project").label("P1", "") == "P1"
+
+
+def test_only_a_closed_period_waits_otherwise_where_the_customer_says_so() -> None:
+    usual, strict = read(), read(invoices={"closed_period": "reject"})
+    assert usual.posting is usual.qad
+    changed = {
+        one.code for one, other in zip(usual.qad.refusals, strict.posting.refusals, strict=True) if one != other
+    }
+    assert changed == {"period_closed"}
+    assert not any(one.waits for one in strict.posting.refusals if one.code == "period_closed")
+
+
+def _names(model: type[BaseModel], path: str = "") -> list[str]:
+    """Every setting of the pair by its path; accounts end at the kind of charge."""
+    found = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if name in TENANTS and not path:
+            continue
+        whole = isinstance(inner, type) and issubclass(inner, BaseModel) and name != "po_rule"
+        found += _names(inner, f"{path}{name}.") if whole and isinstance(inner, type) else [f"{path}{name}"]
+    return found
+
+
+def test_every_setting_has_a_line_in_the_documentation() -> None:
+    lines = [line for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    told: set[str] = set()
+    for line in lines:
+        base = ""
+        for name in re.findall(r"`([^`]+)`", line.split("|")[1]):
+            # `a.b`, `.c` stands for a.b and a.c.
+            told.add(base + name if name.startswith(".") else name)
+            base = name.rpartition(".")[0] if not name.startswith(".") else base
+    wanted = set(_names(CoupaQadSettings)) - {"reference_data"}
+    wanted |= {f"reference_data[].{name}" for name in ReferenceData.model_fields}
+    assert wanted - told == set()
+    assert {name for name in told if "." in name and not name.startswith(TENANTS)} - wanted == set()
+
+
+def test_the_example_in_the_documentation_is_valid() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+    assert CoupaQadSettings.model_validate(yaml.safe_load(example)).invoices.non_po == "post"
