@@ -13,6 +13,7 @@ import httpx
 
 from benchmarks.contender import serve
 from benchmarks.tenants import WORKERS
+from ml_connector.http.transport import Connections
 
 LOGINS, REQUESTS = "logins", "requests"
 
@@ -44,11 +45,10 @@ class Notebook:
 
 
 class Recorder(httpx.AsyncBaseTransport):
-    """Passes requests on and writes them down for the bare loop."""
+    """Passes requests on over the connector's own connections and writes them down for the bare loop."""
 
     def __init__(self, system: str, notebook: Notebook) -> None:
-        limits = httpx.Limits(max_connections=WORKERS, max_keepalive_connections=WORKERS)
-        self._inner = httpx.AsyncHTTPTransport(limits=limits)
+        self._inner = Connections(WORKERS)
         self._system, self._notebook = system, notebook
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

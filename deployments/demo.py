@@ -1,10 +1,12 @@
 """The demo: the story of `sandbox.story`, played through Prefect over real HTTP and then proven by both tenants.
 
-Three runs of the deployment by the process worker; what each record came to is told and compared with the story.
+Both ways: three runs post invoices, three bring QAD's payments back, and one more finds a void. The process worker
+carries out each run; what each record came to is told and compared with the story.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,30 +25,108 @@ from ml_connector.store import ledger
 from ml_connector.store.audit_verify import verify
 from ml_connector.store.ledger import LedgerRow
 from sandbox import story
+from sandbox.story import Json
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 RUN_SECONDS = 120.0
-DIRECTION = "coupa_to_qad"
-# What the story says of each run: the records it looks at, their outcome and the code of the reason.
-FIRST = {
-    "INV-1001": "created",
-    "INV-1002": "created",
-    "INV-1003": "created",
-    "CN-1004": "created",
-    "INV-1005": "held receipt_missing",
-    "INV-1006": "held po_missing_here_only",
-    "INV-1007": "rejected total_differs",
-}
-SECOND = {"INV-1005": "created", "INV-1006": "held po_missing_here_only", "INV-1007": "rejected total_differs"}
-THIRD = {
-    "INV-1006": "held po_missing_here_only",
-    "INV-1007": "rejected total_differs",
-    "INV-1008": "held receipt_missing",
+THERE, BACK = "coupa_to_qad", "qad_to_coupa"
+_WIDTH = {THERE: 9, BACK: 15}
+# What was skipped stays untold: a supplier that is inactive, and that Coupa does not know.
+_SUPPLIER_WORDS = {Outcome.UPDATED: "brought in line"} | {
+    one: one.value for one in (Outcome.CREATED, Outcome.HELD, Outcome.REJECTED, Outcome.IN_DOUBT)
 }
 POSTED = {"INV-1001": "4001", "INV-1002": "4002", "INV-1003": "4003", "CN-1004": "4004", "INV-1005": "4005"}
 RECEIPT = {"purchaseOrderNumber": "PO100005", "purchaseOrderLine": 1, "quantity": 40}
+# Which of the two systems, what somebody does there, and with what.
+Act = tuple[str, str, Json]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One run of the story: what happens before it, what its records come to and why, what each tenant is written.
+
+    `paid` are the payment entries that Coupa shows afterwards, and whether the invoice is paid.
+    """
+
+    why: str
+    records: Mapping[str, str]
+    direction: str = THERE
+    acts: Sequence[Act] = ()
+    coupa: int = 0
+    qad: int = 0
+    paid: Mapping[str, str] = field(default_factory=dict)
+
+
+STORY = (
+    Chapter(
+        "seven approved invoices wait in Coupa",
+        {
+            "INV-1001": "created",
+            "INV-1002": "created",
+            "INV-1003": "created",
+            "CN-1004": "created",
+            "INV-1005": "held receipt_missing",
+            "INV-1006": "held po_missing_here_only",
+            "INV-1007": "rejected total_differs",
+        },
+        # Each posted invoice is one write in QAD and three in Coupa: exported mark, voucher number, history.
+        coupa=12,
+        qad=4,
+    ),
+    Chapter(
+        "the goods of INV-1005 have come: a receipt of 40 was posted in QAD",
+        {"INV-1005": "created", "INV-1006": "held po_missing_here_only", "INV-1007": "rejected total_differs"},
+        acts=[("qad", "do/post_receipt", RECEIPT)],
+        coupa=3,
+        qad=1,
+    ),
+    Chapter(
+        "a second invoice, INV-1008, bills the goods of INV-1005 again",
+        {
+            "INV-1006": "held po_missing_here_only",
+            "INV-1007": "rejected total_differs",
+            "INV-1008": "held receipt_missing",
+        },
+        acts=[("coupa", "seed", {"invoices": [story.second_invoice()]})],
+    ),
+    Chapter(
+        "QAD has paid INV-1001 in full and INV-1002 in part; the suppliers of both systems are compared, too",
+        {"suppliers": "4 brought in line, 5 created", "INV-1001/50001": "created", "INV-1002/50002": "created"},
+        direction=BACK,
+        acts=[("qad", "do/pay", one) for one in story.payments()],
+        # Nine suppliers, two payments, and the mark that one of the invoices is paid.
+        coupa=12,
+        paid={"4001": "600.00, paid", "4002": "400.00, not paid"},
+    ),
+    Chapter(
+        "the payment of INV-1001 was voided in QAD",
+        {"INV-1001/50001": "updated"},
+        direction=BACK,
+        acts=[("qad", "do/set_payment_status", story.voided_payment())],
+        coupa=2,
+        paid={"4001": "600.00 -600.00, not paid", "4002": "400.00, not paid"},
+    ),
+    Chapter(
+        "QAD has paid INV-1001 again",
+        {"INV-1001/50003": "created"},
+        direction=BACK,
+        acts=[("qad", "do/pay", story.payment_again())],
+        coupa=2,
+        paid={"4001": "600.00 -600.00 600.00, paid", "4002": "400.00, not paid"},
+    ),
+    Chapter(
+        "INV-1003, posted long since, was voided in Coupa: that is for a person",
+        {
+            "INV-1003": "rejected reverse",
+            "INV-1006": "held po_missing_here_only",
+            "INV-1007": "rejected total_differs",
+            "INV-1008": "held receipt_missing",
+        },
+        acts=[("coupa", "do/void_invoice", story.voided_invoice())],
+    ),
+)
 
 
 @dataclass
@@ -84,30 +164,45 @@ class _Stage:
     client: PrefectClient
     teller: Teller
 
-    async def run(self, number: int, why: str, expected: Mapping[str, str]) -> None:
-        """One run of the deployment by the worker, told record by record."""
-        self.teller.tell(f"\nRun {number}: {why}")
+    async def run(self, number: int, chapter: Chapter) -> None:
+        """What happens before it, then one run by the worker, told record by record."""
+        for system, verb, body in chapter.acts:
+            await rehearsal.admin(self.stack, system, verb, body)
+        self.teller.tell(f"\nRun {number}: {chapter.why}")
         before = await self._writes()
         with progress(f"Run {number}"):
-            started = await launching.start(self.client, CONNECTION, DIRECTION)
+            started = await launching.start(self.client, CONNECTION, chapter.direction)
             ended = await launching.wait(self.installation, self.client, started.flow_run, within=RUN_SECONDS)
         rows = [row for row in await self._rows() if row.last_run == ended.flow_run]
-        for row in rows:
-            self.teller.tell(f"  {row.label:<9} {row.outcome.value:<9} {_why(row)}")
+        told = self._tell(rows)
         self.teller.tell(f'  Prefect: "{ended.name}" ended {ended.state}: {ended.message}')
-        after = await self._writes()
-        told = {row.label: " ".join([row.outcome.value, *(one.code for one in row.reasons)]) for row in rows}
         self.teller.runs.append({**ended.facts(), "records": told})
-        ordered = [dict(sorted(one.items())) for one in (expected, told)]
+        ordered = [dict(sorted(one.items())) for one in (chapter.records, told)]
         self.teller.check(f"run {number} is as the story tells it", expected=ordered[0], found=ordered[1])
-        self._check_writes(before, after, sum(1 for outcome in expected.values() if outcome == "created"))
+        self._check_writes(before, await self._writes(), chapter)
+        if chapter.paid:
+            found = _payments(await self.truth("coupa"))
+            shown = "; ".join(f"{_number(key)}: {text}" for key, text in found.items())
+            self.teller.check(f"Coupa shows the payments of {shown}", expected=dict(chapter.paid), found=found)
 
-    def _check_writes(self, before: Mapping[str, int], after: Mapping[str, int], posted: int) -> None:
-        """Per posted invoice one write in QAD and three in Coupa: exported mark, voucher number, history."""
-        expected = {"coupa": before["coupa"] + 3 * posted, "qad": before["qad"] + posted}
+    def _tell(self, rows: Sequence[LedgerRow]) -> dict[str, str]:
+        """Each record with what it came to and why; suppliers, of which there are many, in one line."""
+        told: dict[str, str] = {}
+        if suppliers := _suppliers([row for row in rows if row.route == "suppliers"]):
+            told["suppliers"] = suppliers
+            self.teller.tell(f"  suppliers: {suppliers}")
+        for row in rows:
+            if row.route != "suppliers":
+                told[_name(row)] = " ".join([row.outcome.value, *(one.code for one in row.reasons)])
+                self.teller.tell(f"  {_name(row):<{_WIDTH[row.direction]}} {row.outcome.value:<9} {_why(row)}")
+        return told
+
+    def _check_writes(self, before: Mapping[str, int], after: Mapping[str, int], chapter: Chapter) -> None:
+        expected = {"coupa": before["coupa"] + chapter.coupa, "qad": before["qad"] + chapter.qad}
         counts = ", ".join(f"{name} {before[name]} -> {after[name]}" for name in sorted(after))
         what = f"writes counted by the tenants: {counts}"
-        self.teller.check(what + ("" if posted else " (nothing was sent)"), expected=expected, found=dict(after))
+        sent = chapter.coupa or chapter.qad
+        self.teller.check(what + ("" if sent else " (nothing was sent)"), expected=expected, found=dict(after))
 
     async def truth(self, system: str) -> Mapping[str, Any]:
         """What really took effect in a tenant."""
@@ -138,6 +233,8 @@ class _Stage:
         vouchers = {key: rows[label].target_id for label, key in POSTED.items() if label in rows}
         shown = {key: fields.get("cf-erp-invoice-number") for key, fields in coupa["custom_fields"].items()}
         teller.check("Coupa: each shows the number of its QAD voucher", expected=vouchers, found=shown)
+        active = {number: 1 for number, one in qad["suppliers"].items() if one["isActive"]}
+        teller.check("Coupa: each supplier of QAD exists once", expected=active, found=coupa["suppliers"])
         store = self.installation.store
         report = await verify(store.db, store.keys, self.installation.settings.checkpoints)
         teller.check(f"Audit trail: {sum(report.chains.values())} events, unbroken", expected=[], found=report.problems)
@@ -145,13 +242,10 @@ class _Stage:
 
 
 async def play(home: Home, teller: Teller) -> None:
-    """Start everything, play the three runs, prove the result and end everything."""
+    """Start everything, play the story run by run, prove the result and end everything."""
     async with _stage(home, teller) as stage:
-        await stage.run(1, "seven approved invoices wait in Coupa", FIRST)
-        await rehearsal.admin(stage.stack, "qad", "do/post_receipt", RECEIPT)
-        await stage.run(2, "the goods of INV-1005 have come: a receipt of 40 was posted in QAD", SECOND)
-        await rehearsal.admin(stage.stack, "coupa", "seed", {"invoices": [story.second_invoice()]})
-        await stage.run(3, "a second invoice, INV-1008, bills the goods of INV-1005 again", THIRD)
+        for number, chapter in enumerate(STORY, start=1):
+            await stage.run(number, chapter)
         await stage.prove()
 
 
@@ -170,8 +264,31 @@ async def _stage(home: Home, teller: Teller) -> AsyncIterator[_Stage]:
                 await child.stop()
 
 
+def _name(row: LedgerRow) -> str:
+    """A record as it is told: a payment by the invoice that it pays and its own number, the year left out."""
+    return f"{row.label.split()[0]}/{row.label.rpartition('/')[2]}" if row.route == "payments" else row.label
+
+
+def _number(key: str) -> str:
+    return next(label for label, known in POSTED.items() if known == key)
+
+
+def _suppliers(rows: Sequence[LedgerRow]) -> str:
+    counts = Counter(row.outcome for row in rows)
+    return ", ".join(f"{counts[one]} {word}" for one, word in _SUPPLIER_WORDS.items() if counts[one])
+
+
+def _payments(coupa: Mapping[str, Any]) -> dict[str, str]:
+    """Per Coupa invoice its payment entries in order, and whether it is paid."""
+    return {
+        key: f"{' '.join(one['amount-paid'] for one in entries)}, {'paid' if key in coupa['paid'] else 'not paid'}"
+        for key, entries in coupa["payments"].items()
+    }
+
+
 def _why(row: LedgerRow) -> str:
-    if row.target_id:
-        notes: Sequence[str] = [note for effect in row.effects for note in effect.notes]
-        return "; ".join([f"QAD voucher {row.target_id}", *notes])
-    return "; ".join(one.text for one in row.reasons)
+    if row.reasons or not row.target_id:
+        return "; ".join(one.text for one in row.reasons)
+    what = "QAD voucher" if row.direction == THERE else "Coupa invoice"
+    notes = [note for effect in row.effects for note in effect.notes]
+    return "; ".join([f"{what} {row.target_id.partition('#')[0]}", *notes])

@@ -15,7 +15,7 @@ from deployments.stack import SandboxPlan, Stack
 from deployments.tenancies import Side
 from ml_connector.installation import Installation
 from ml_connector.store.audit import ADMIN_CHAIN, AuditEvent
-from ml_connector.store.schema import effect, ledger, mark, page, reservation, run
+from ml_connector.store.schema import effect, ledger, mark, overlay, page, reservation, run
 from sandbox import story
 
 CONNECTION = "demo"
@@ -24,6 +24,8 @@ BLOCKS = ("coupa-credentials/demo", "qad-credentials/demo")
 SETTINGS: Mapping[str, Any] = {
     "time_zone": "America/New_York",
     "coupa": {
+        # The stand-in's company keeps one time all year.
+        "time_zone": "Etc/GMT+8",
         "invoice_number_field": "cf-erp-invoice-number",
         "status_field": "cf-integration-status",
         "monitoring": "history",
@@ -110,7 +112,7 @@ async def _forget(installation: Installation) -> None:
     store = installation.store
     mine = select(ledger.c.id).where(ledger.c.connection == CONNECTION)
     async with store.db.write() as tx:
-        for table in (effect, reservation):
+        for table in (effect, overlay, reservation):
             await tx.execute(delete(table).where(table.c.ledger_id.in_(mine)))
         runs = select(run.c.id).where(run.c.connection == CONNECTION)
         await tx.execute(delete(page).where(page.c.run.in_(runs)))

@@ -2,7 +2,8 @@
 
 INV-1001 plain · INV-1002 several lines over two orders with tax and freight · INV-1003 in yen · CN-1004 a credit
 note · INV-1005 without a receipt · INV-1006 whose order is not in QAD · INV-1007 whose lines do not add up.
-INV-1008 is the later second invoice over the receipt that INV-1005 waits for.
+INV-1008 is the later second invoice over the receipt that INV-1005 waits for. On the way back QAD pays INV-1001 in full
+and INV-1002 in part, voids the first payment and pays again; at last INV-1003 is voided in Coupa although it is posted.
 """
 
 from __future__ import annotations
@@ -66,13 +67,34 @@ def coupa() -> Json:
         _invoice(4007, "INV-1007", "SUP00001", [_line("PO100006", 1, "20", "8.00", "160.00")], "175.00"),
     ]
     order = {"po-number": "PO109999", "status": "issued", "supplier": {"number": "SUP00003"}}
-    suppliers = [{"number": number, "name": name} for number, name in SUPPLIERS.items()]
-    return {"suppliers": suppliers, "purchase_orders": [order], "invoices": invoices}
+    # The base has the other two, under names of their own; QAD's names come with the first alignment.
+    supplier = {"number": "SUP00007", "name": "Grandview Chem."}
+    return {"suppliers": [supplier], "purchase_orders": [order], "invoices": invoices}
 
 
 def second_invoice() -> Json:
     """An invoice over goods that INV-1005 has been matched with already."""
     return _invoice(4008, "INV-1008", "SUP00001", [_line("PO100005", 1, "40", "8.00", "320.00")], "320.00")
+
+
+def payments() -> list[Json]:
+    """What QAD pays first: one invoice in full and one in part."""
+    return [{"invoiceReference": "INV-1001"}, {"invoiceReference": "INV-1002", "amount": 400}]
+
+
+def voided_payment() -> Json:
+    """The first payment of a tenant, taken back."""
+    return {"paymentNumber": 50001, "status": "Void"}
+
+
+def payment_again() -> Json:
+    """The invoice of the voided payment, paid after all."""
+    return {"invoiceReference": "INV-1001"}
+
+
+def voided_invoice() -> Json:
+    """A posted invoice that somebody voids in Coupa; it goes on showing itself as exported."""
+    return {"id": 4003, "keep_exported": True}
 
 
 def _order(number: str, supplier: str, currency: str, lines: list[tuple[str, int, float]]) -> Json:

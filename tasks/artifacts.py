@@ -36,6 +36,9 @@ async def show_outcomes(run: ActiveRun) -> None:
     if touched:
         table = [_line(row, links) for row in touched]
         await acreate_table_artifact(key=_key(run, "outcomes"), table=table, description=_caption(run, len(touched)))
+    if not touched and not run.counts:
+        # Nothing was looked at, so the list that an earlier run left still holds.
+        return
     waiting = await ledger.listing(sync.store.db, outcomes=_WAITING, connection=run.connection)
     waiting = [row for row in waiting if row.direction == run.direction]
     await acreate_markdown_artifact(key=_key(run, "waiting"), markdown=_waiting_text(waiting, links))

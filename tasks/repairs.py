@@ -57,6 +57,8 @@ def replayed(run: ActiveRun, record: str, row: LedgerRow | None) -> State[Any]:
 
 def together(runs: Sequence[ActiveRun]) -> State[Any]:
     """One state for several directions; what needs most attention names it."""
+    if failure := next((run.failure for run in runs if run.failure), None):
+        return failure
     if all(run.busy for run in runs):
         return runs[0].state
     whole = ActiveRun(runs[0].connection, "", counts=sum((run.counts for run in runs), Counter()))

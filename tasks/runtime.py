@@ -19,6 +19,7 @@ from ml_connector.domain.outcomes import Outcome
 from ml_connector.errors import AuthenticationError, BusyError, ConfigurationError
 from ml_connector.installation import Installation
 from ml_connector.pairs.registry import direction as find_direction
+from ml_connector.pairs.registry import of_pair
 from ml_connector.sync.steps import EngineSteps
 from ml_connector.sync.work import Page
 from tasks.logins import LoginsOfRun
@@ -111,7 +112,9 @@ async def sync_run(direction: str, connection: str, *, part: str = "") -> AsyncI
             yield run
             await session.finish(run.counts)
         except AuthenticationError as refusal:
-            run.failure = await of_run.refused(refusal, (plan.source, plan.target))
+            # A connection names its blocks in the order of its pair's first direction.
+            first = of_pair(plan.pair)[0]
+            run.failure = await of_run.refused(refusal, (first.source, first.target))
             return
         if NEEDS_AUTH in flow_run.tags:
             await of_run.work_again()

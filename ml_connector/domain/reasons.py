@@ -53,6 +53,7 @@ TEXTS: Mapping[str, str] = {
     "edited_while_in_doubt": "changed in the source while its write was in doubt; posted as {target}",
     "reverse": "no longer eligible in the source but posted as {target}: reverse it there",
     "name_taken": "{target} in the target has the same name under another number; names must be unique there",
+    "supplier_number_too_long": "supplier number {supplier} is longer than the {limit} characters of the target",
     "name_missing": "it has no name",
     "code_has_hyphen": "code {code} contains a hyphen, which separates the segments of an account in the target",
     "inactive_and_unknown": "it is inactive and the target does not know it, so there is nothing to keep in line",

@@ -29,13 +29,14 @@ class DocumentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Supplier:
-    """A business we buy from; `number` is the key both systems share."""
+    """A business we buy from; `number` is the key both systems share, `key` its id where a system has another one."""
 
     number: str
     name: str
     active: bool = True
     currency: str = ""
     credit_terms: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from ml_connector.http.json import dumps
 from ml_connector.http.limits import Limits
 from ml_connector.http.redact import quieten_transport_logs, redact
 from ml_connector.http.retry import retried, retry_after
+from ml_connector.http.tokens import TokenAuth
 from ml_connector.http.transport import Connections, Gate
 from ml_connector.http.urls import join
 
@@ -81,6 +82,10 @@ class HttpClient:
     def calls(self) -> int:
         """Requests sent so far, logins included."""
         return self._gate.calls
+
+    async def logged_in(self) -> bool:
+        """Whether the tenant has accepted our login and it is still good; AuthenticationError when it is denied."""
+        return isinstance(self._auth, TokenAuth) and await self._auth.logged_in()
 
     def use_auth(self, auth: httpx.Auth) -> None:
         """Set the login, for logins that send their own requests through this client."""
@@ -205,7 +210,7 @@ class HttpClient:
             return await self._with_login(request, self._auth)
 
     async def _with_login(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
-        """Send, and whatever the login sends before or instead; httpx's own client does as much at twice the price."""
+        """Send, and repeat as the login wants; httpx's own client does more than that, and for each call."""
         if auth is None:
             return await self._once(request)
         flow = auth.async_auth_flow(request)

@@ -145,6 +145,12 @@ class TokenAuth(httpx.Auth):
                 renewed = True
                 token = await self._renew(token)
 
+    async def logged_in(self) -> bool:
+        """Whether a login that worked is still good, without asking anybody; AuthenticationError when it is denied."""
+        await self._store.check_allowed(self._slot)
+        token = await self._store.load(self._slot)
+        return token is not None and self._fresh_for(token, self._clock.now())
+
     async def _current(self) -> Token:
         copy, now = self._copy, self._clock.now()
         recent = self._clock.monotonic() - self._copied_at < COPY_LIFE_S

@@ -34,10 +34,13 @@ class Asked:
 
 
 def document(run: SyncRun, effect: Effect[Any], work: Work[Any]) -> Mapping[str, Any]:
-    """The document of one effect, mapped from the record as it is now."""
+    """The document of one effect, mapped from the record as it is now, once for all who ask."""
     row = work.known
-    facts = Facts(work.record, work.decision, row.external_id, row.token, row.target_id or "", run.today)
-    return effect.document(facts)
+    name = (effect.name, row.target_id or "", id(work.decision))
+    if name not in work.documents:
+        facts = Facts(work.record, work.decision, row.external_id, row.token, row.target_id or "", run.today)
+        work.documents[name] = effect.document(facts)
+    return work.documents[name]
 
 
 def order(
@@ -136,7 +139,7 @@ async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Fi
         await reservations.reserve(tx, claims)
     for (work, _), row in zip(known, saved, strict=True):
         work.row = row
-        if row.posted and not row.complete:
+        if row.outcome is not Outcome.REJECTED and not row.complete:
             asked.unfinished.append(work)
         else:
             asked.left.append(row.outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
@@ -72,9 +72,9 @@ class Page(BaseModel):
 class Work(Generic[R]):
     """One record in a page: as read, with its ledger row and the check's decision once there are any.
 
+    `documents` are those mapped from it so far, `changed` names what of the first one the target shows differently.
     `held` keeps reasons and age of the hold that a write attempt replaces for the moment; `reread` says that the
-    source may have changed since it was read, `updates` that its document was there before, `changed` which members
-    of it differ.
+    source may have changed since it was read, `updates` that its document was there before.
     """
 
     key: str
@@ -87,6 +87,7 @@ class Work(Generic[R]):
     reread: bool = False
     updates: bool = False
     changed: tuple[str, ...] = ()
+    documents: dict[tuple[str, str, int], Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def known(self) -> LedgerRow:

@@ -66,6 +66,7 @@ class _Chunk:
     events: list[AuditEvent] = field(default_factory=list)
     permanent: set[str] = field(default_factory=set)
     freed: set[str] = field(default_factory=set)
+    claims: list[dict[str, Any]] = field(default_factory=list)
     taken: frozenset[str] = frozenset()
 
     async def go(self) -> None:
@@ -209,13 +210,7 @@ class _Chunk:
             for claim in own:
                 room.take(claim)
             granted.append(work)
-        # A reservation names its ledger row, so rows that are new have to be there first.
-        rows = [row for work in granted for row in reserved(self.run, work.known, work, permanent=False)]
-        if rows:
-            fresh = [work for work in granted if work.known.version == 0]
-            for work, row in zip(fresh, await self.run.save(tx, [work.known for work in fresh], []), strict=True):
-                work.row = row
-            await reservations.reserve(tx, rows)
+        self.claims = [row for work in granted for row in reserved(self.run, work.known, work, permanent=False)]
         return granted
 
     def _hold(self, work: Work[Any], claim: Claim, left: Decimal) -> None:
@@ -301,9 +296,11 @@ class _Chunk:
         saved = await self.run.save(tx, [work.known for work in works], self.events)
         for work, row in zip(works, saved, strict=True):
             work.row = row
+        # A reservation names its ledger row, so these have to be there first.
+        await reservations.reserve(tx, self.claims)
         await reservations.make_permanent(tx, self.permanent)
         await reservations.release(tx, self.freed)
-        for waiting in (self.dirty, self.permanent, self.freed):
+        for waiting in (self.dirty, self.permanent, self.freed, self.claims):
             waiting.clear()
         self.events = []
 

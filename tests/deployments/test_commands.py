@@ -224,7 +224,7 @@ async def test_two_connections_never_send_the_same_records(tmp_path: Path) -> No
     async with Installation.open(home) as one:
         await connecting.save(one, _wanted("acme", invoices={"chart_of_accounts": "US"}))
         await connecting.save(one, _wanted("acme-de", invoices={"chart_of_accounts": "DE"}))
-        with pytest.raises(ConfigurationError, match=r"would write what acme writes: .*chart_of_accounts US, payment_channels"):
+        with pytest.raises(ConfigurationError, match=r"what acme writes: .*chart_of_accounts US, payment_channels"):
             await connecting.save(one, _wanted("acme-all"))
         # Another entity of the same QAD is no way out: an invoice has one exported flag and belongs into one ledger.
         with pytest.raises(ConfigurationError, match=r"would write what acme writes: "):

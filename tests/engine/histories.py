@@ -1,14 +1,12 @@
-"""Random histories of people, goods, systems and our own process; a seed always tells the same one.
+"""What a history is made of: papers, steps, and what goes wrong or happens meanwhile in a run.
 
-A history is a list of small steps that make sense in any order: one that is impossible when its turn comes (a return
-of more than was received, say) simply does not happen. So any part of a history is a history too, and a failing one
-can be made shorter.
+A history is a list of small steps that make sense in any order: one that is impossible when its turn comes simply does
+not happen. So any part of a history is a history too, and a failing one can be made shorter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from random import Random
 from typing import Any
 
 from ml_connector.pairs import registry
@@ -16,14 +14,7 @@ from ml_connector.pairs import registry
 DIRECTIONS = tuple(name for name in ("coupa_to_qad", "qad_to_coupa") if name in registry.DIRECTIONS)
 BOTH_WAYS = len(DIRECTIONS) > 1
 PRICE, ORDERED = 12, 100
-FIRST, SECOND = ("PO200001", 1), ("PO200001", 2)
-LINES = (FIRST, SECOND, ("PO200002", 1))
-CALL_KINDS = (
-    *("reset_before", "reset_after", "late", "timeout", "malformed_after", "kill_before", "kill_after"),
-    *("status_500", "status_500_after", "status_503", "status_429", "down"),
-)
-COMMIT_KINDS = ("kill_before_commit", "kill_after_commit")
-WAITS = (5, 60, 200, 400, 700, 1000, 3600, 86_400, 5 * 86_400, 20 * 86_400)
+LINES = (("PO200001", 1), ("PO200001", 2), ("PO200002", 1))
 Line = tuple[str, int]
 
 
@@ -44,7 +35,7 @@ class Paper:
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What goes wrong in a run, at which of its calls, writing calls, posts or commits; `down` lasts until its end."""
+    """What goes wrong in a run, at which call, writing call, post of a document or commit; `down` lasts to its end."""
 
     kind: str
     at: str
@@ -109,142 +100,3 @@ class History:
     def without(self, place: int) -> History:
         """The same history with one step left out."""
         return replace(self, steps=self.steps[:place] + self.steps[place + 1 :])
-
-
-def tell(seed: int) -> History:
-    """The history of a seed."""
-    return _Teller(Random(seed), seed).tell()
-
-
-class _Teller:
-    """Draws a history."""
-
-    def __init__(self, dice: Random, seed: int) -> None:
-        self.dice = dice
-        self.seed = seed
-        self.lines = dice.choice([LINES[:1], LINES[:1], LINES[:2], LINES])
-        self.papers = self._papers()
-
-    def tell(self) -> History:
-        dice = self.dice
-        arrivals = [Step("arrive", paper.key) for paper in self.papers]
-        supplied = [line for line in self.lines if dice.random() < 0.8]
-        goods = [Step("receive", number=dice.choice([30, 60, 120]), line=line) for line in supplied]
-        early = dice.randint(1, len(arrivals))
-        opening = dice.sample(goods + arrivals[:early], len(goods) + early)
-        events = [step for _ in range(dice.randint(3, 9)) for step in self._event()]
-        for step in arrivals[early:]:
-            events.insert(dice.randint(0, len(events)), step)
-        events[dice.randint(0, min(2, len(events))) : 0] = self._run()
-        return History(
-            seed=self.seed,
-            papers=self.papers,
-            steps=(*opening, *events),
-            options=self._options(),
-            settings=self._settings(),
-            new_settings_at_the_end=dice.random() < 0.5,
-        )
-
-    def _papers(self) -> tuple[Paper, ...]:
-        dice, papers = self.dice, list[Paper]()
-        for key in range(1, dice.choice([1, 2, 2, 3, 4]) + 1):
-            chosen = dice.sample(self.lines, min(len(self.lines), dice.choice([1, 1, 2])))
-            credit = bool(papers) and dice.random() < 0.2
-            sign = -1 if credit else 1
-            parts = tuple((line, sign * dice.choice([5, 10, 20, 30, 50])) for line in chosen)
-            number = f"{'C' if credit else 'A'}-{key}"
-            if papers and dice.random() < 0.1:
-                number = papers[0].number
-            tax = sign * dice.choice([0, 0, 0, 7])
-            status = "approved" if dice.random() < 0.85 else "pending_approval"
-            papers.append(Paper(key, number, parts, tax, status))
-        return tuple(papers)
-
-    def _options(self) -> dict[str, dict[str, Any]]:
-        dice = self.dice
-        coupa = {name: dice.random() < 0.25 for name in ("export_bumps_updated_at", "ui_edit_resets_exported")}
-        coupa["honour_idempotency_key"] = dice.random() < 0.25
-        # Settle time covers read lag and late commit together, so the lag stays well below it.
-        qad = {"read_lag_seconds": dice.choice([0, 0, 0, 0, 90, 250])}
-        return {"coupa": {name: True for name, on in coupa.items() if on}, "qad": qad}
-
-    def _settings(self) -> dict[str, Any]:
-        dice = self.dice
-        monitoring = dice.choice(["none", "history"])
-        field_name = dice.choice(["", "cf-erp-invoice-number"])
-        pages = dice.choice([1, 2, 50])
-        found: dict[str, Any] = {"coupa": {"monitoring": monitoring, "invoice_number_field": field_name, "page_size": max(2, pages)}}
-        found["invoices"] = {"page_size": pages}
-        if BOTH_WAYS:
-            found["invoices"] |= {"on_void": dice.choice(["exception", "exception", "correct"])}
-            found |= {"suppliers": {"direction": dice.choice(["none", "none", "none", "qad_to_coupa"])}}
-            found |= {"payments": {"first_load_days": 400, "page_size": pages}}
-        return found
-
-    # ---- steps
-
-    def _event(self) -> list[Step]:
-        dice = self.dice
-        kind = dice.choices(["run", "wait", "person", "goods", "office"], [40, 12, 32, 12, 4])[0]
-        if kind == "run":
-            return self._run()
-        if kind == "wait":
-            return [Step("wait", number=dice.choice(WAITS))]
-        if kind == "goods":
-            return [self._receipt()]
-        return [self._person() if kind == "person" else self._office()]
-
-    def _receipt(self) -> Step:
-        pieces = self.dice.choice([10, 20, 30, 50, 50, 100, 120, -5, -10, -20])
-        return Step("receive", number=pieces, line=self.dice.choice(self.lines))
-
-    def _person(self) -> Step:
-        dice = self.dice
-        verbs = {"edit": 8, "note": 2, "dispute": 3, "approve": 7, "void": 4, "reset_exported": 4, "refuse": 1}
-        verbs |= {"allow": 2, "key_by_hand": 2, "match_by_hand": 2}
-        verbs |= {"pay": 6, "pay_status": 5, "add_payment": 1} if BOTH_WAYS else {}
-        verb = dice.choices(list(verbs), list(verbs.values()))[0]
-        key = dice.choice(self.papers).key
-        if verb == "match_by_hand":
-            return Step(verb, number=dice.choice([5, 10, 30]), line=dice.choice(self.lines))
-        if verb == "pay":
-            return Step(verb, key, dice.choice([100, 100, 50, 30]), text=dice.choice(["", "", "discount", "Initial"]))
-        if verb == "pay_status":
-            return Step(verb, key, text=dice.choice(["Paid", "Void", "Void", "Bounced", "For Collection"]))
-        return Step(verb, key, dice.choice([5, 10, 20, 30, 50, 60]) if verb in ("edit", "add_payment") else 0)
-
-    def _office(self) -> Step:
-        verbs = ("supplier_off", "supplier_on", "close_period", "open_period", "pause", "resume", "settings")
-        return Step(self.dice.choice(verbs))
-
-    def _run(self) -> list[Step]:
-        dice = self.dice
-        strikes = tuple(self._strike() for _ in range(dice.choice([0, 0, 1, 1, 1, 2])))
-        meanwhile = (self._meanwhile(),) if dice.random() < 0.35 else ()
-        run = Step("run", text=dice.choice(DIRECTIONS), strikes=strikes, meanwhile=meanwhile)
-        # Who was killed holds its lease a while longer: restarted at once, or when that is over. After a lost answer the
-        # next look comes before the late effect as well as after it.
-        if any(one.kind.startswith("kill") for one in strikes) and dice.random() < 0.6:
-            return [run, Step("wait", number=dice.choice([200, 1000, 3600]))]
-        if strikes and dice.random() < 0.4:
-            return [run, Step("wait", number=dice.choice([5, 40, 120])), Step("run", text=run.text)]
-        return [run]
-
-    def _strike(self) -> Strike:
-        dice = self.dice
-        at = dice.choices(["call", "write", "post", "commit"], [3, 4, 4, 3])[0]
-        if at == "commit":
-            return Strike(dice.choice(COMMIT_KINDS), at, dice.randint(1, 14))
-        return Strike(dice.choice(CALL_KINDS), at, dice.randint(1, {"call": 20, "write": 5, "post": 2}[at]))
-
-    def _meanwhile(self) -> Meanwhile:
-        dice = self.dice
-        steps = [self._person() if dice.random() < 0.7 else self._receipt() for _ in range(dice.randint(0, 2))]
-        hangs = dice.random()
-        if hangs < 0.5:
-            steps.append(Step("wait", number=dice.choice([30, 130, 200])))
-        if hangs < 0.35 or not steps:
-            steps.append(Step("run", text=dice.choice(DIRECTIONS)))
-        at = dice.choice(["call", "write", "post"])
-        most = {"call": 16, "write": 4, "post": 1}[at]
-        return Meanwhile(at, dice.randint(1, most), dice.random() < 0.5, tuple(steps))

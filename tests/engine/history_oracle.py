@@ -44,8 +44,8 @@ def stuck(case: Case) -> Iterator[str]:
             yield f"id {key} stays {row['outcome']} with effects {row['states']}"
         if row["outcome"] not in ("created", "held", "rejected", "skipped"):
             yield f"id {key} ended as {row['outcome']}"
-    for key, one in case.coupa.items():
-        if one["status"] == "approved" and not one["exported"] and key not in case.rows:
+    for key, record in case.coupa.items():
+        if record["status"] == "approved" and not record["exported"] and key not in case.rows:
             yield f"id {key} is approved and has no row"
 
 
@@ -90,16 +90,18 @@ def stale(case: Case) -> Iterator[str]:
         seen = not record["exported"] or _changed_before_mark(case, key)
         unseen = outcome != "rejected" and key not in case.corrected
         if (record["status"] == "voided" or (changed and seen)) and unseen:
-            yield f"id {key} is {record['status']} as {of_coupa(record)}, posted as {of_qad(voucher)}, {outcome} {codes}"
+            shown = f"{record['status']} as {of_coupa(record)}"
+            yield f"id {key} is {shown}, posted as {of_qad(voucher)}, {outcome} {codes}"
 
 
 def _current(case: Case, sent: Sent) -> bool:
     versions, said = case.player.diary.versions[key_of(sent.document)], of_qad(sent.document)
     ends = [at for at, _ in versions[1:]] + [datetime.max.replace(tzinfo=sent.arrived.tzinfo)]
-    return any(
-        begin <= sent.arrived and end >= sent.run_began and record["status"] == "approved" and agrees(said, of_coupa(record))
-        for (begin, record), end in zip(versions, ends, strict=True)
-    )
+    for (begin, record), end in zip(versions, ends, strict=True):
+        then = begin <= sent.arrived and end >= sent.run_began
+        if then and record["status"] == "approved" and agrees(said, of_coupa(record)):
+            return True
+    return False
 
 
 def _changed_before_mark(case: Case, key: int) -> bool:

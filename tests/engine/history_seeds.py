@@ -13,7 +13,8 @@ from sandbox.qad.app import create as create_qad
 from tests.engine import coupa_qad, stories
 from tests.engine.coupa_qad import NAME
 from tests.engine.histories import LINES, ORDERED, PRICE, History, Paper
-from tests.engine.history_world import HistoryWorld, Store
+from tests.engine.history_store import Store
+from tests.engine.history_world import HistoryWorld
 from tests.engine.world import START, Json
 
 SUPPLIER = "SUP00001"

@@ -102,3 +102,48 @@ async def test_suppliers_stay_where_they_are_when_the_direction_says_so(
     world = await tell.make(tmp_path, sqlite_template, suppliers={"direction": "none"})
     assert await run(world) == {}
     assert sorted((await world.truth("coupa"))["suppliers"]) == ["SUP00001", "SUP00002", "SUP00003"]
+
+
+FROM_COUPA: Json = {
+    "suppliers": {"direction": "coupa_to_qad", "payment_terms": {"N30": "N30", "N60": "N60"}},
+    "qad": {
+        "shared_sets": {"supplier": "SHSET"},
+        "supplier_defaults": {
+            "credit_terms": "N30",
+            "invoice_status": "AP-NOALLOC",
+            "currency": "USD",
+            "gl_profiles": {
+                "invoice": "AP-CTRL",
+                "credit_note": "AP-CN",
+                "prepayment": "AP-PRE",
+                "purchase": "AP-PUR",
+            },
+        },
+    },
+}
+
+
+async def _add_supplier(world: World, number: str, name: str, **members: object) -> None:
+    await world.admin("coupa", "seed", {"suppliers": [{"number": number, "name": name, "status": "active", **members}]})
+
+
+async def test_coupa_may_own_the_suppliers_instead(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await tell.make(tmp_path, sqlite_template, **FROM_COUPA)
+    await _add_supplier(world, "SUP00060", "Newcomer")
+    found = await tell.run(world)
+    assert (found["created"], found["updated"]) == (1, 3)
+    shown = (await world.truth("qad"))["suppliers"]
+    assert shown["SUP00060"]["isActive"] is True
+    before = await tell.writes(world)
+    await tell.later(world)
+    assert await tell.writes(world) == before
+    assert await run(world) == {}, "nothing comes back the other way"
+
+
+async def test_without_defaults_no_supplier_is_invented_in_qad(tmp_path: Path, sqlite_template: Path) -> None:
+    rules = {"suppliers": {"direction": "coupa_to_qad"}}
+    world = await tell.make(tmp_path, sqlite_template, **rules)
+    await _add_supplier(world, "SUP00060", "Newcomer")
+    await tell.run(world)
+    assert (await tell.stands(world))["SUP00060"] == "rejected target_refused"
+    assert "SUP00060" not in (await world.truth("qad"))["suppliers"]

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.histories import History, tell
+from tests.engine.histories import History
 from tests.engine.history_evidence import collect
 from tests.engine.history_oracle import judge
 from tests.engine.history_player import Player
 from tests.engine.history_seeds import open_world
-from tests.engine.history_world import Store
+from tests.engine.history_store import Store
+from tests.engine.history_teller import tell
 
-USUAL = 150
+USUAL = 100
 ALONE = os.environ.get("ML_CONNECTOR_HISTORY", "")
 SEEDS = [int(ALONE)] if ALONE else list(range(int(os.environ.get("ML_CONNECTOR_HISTORIES", USUAL))))
 

@@ -22,12 +22,13 @@ Known = Callable[[Collection[str]], Awaitable[Collection[str]]]
 class SupplierCheck:
     """A supplier needs number and name; one that is inactive and unknown there is left alone."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, *, number_length: int | None = None) -> None:
         self._known = known
+        self._number_length = number_length
 
     async def load(self, records: Sequence[Supplier]) -> frozenset[str]:
         """Which of the inactive ones the target has."""
-        inactive = sorted({one.number for one in records if not one.active})
+        inactive = sorted({one.number for one in records if one.number and not one.active})
         return frozenset(await self._known(inactive)) if inactive else frozenset()
 
     def decide(self, records: Sequence[Supplier], context: frozenset[str]) -> list[Decision]:
@@ -35,6 +36,11 @@ class SupplierCheck:
         return [self._decide(one, context) for one in records]
 
     def _decide(self, one: Supplier, known: frozenset[str]) -> Decision:
+        if not one.number:
+            # A supplier that is still being set up gets its number later, which is another version of it.
+            return skipped(reason("supplier_number_missing"))
+        if self._number_length is not None and len(one.number) > self._number_length:
+            return rejected(reason("supplier_number_too_long", supplier=one.number, limit=self._number_length))
         if not one.name.strip():
             return rejected(reason("name_missing"))
         if not one.active and one.number not in known:
@@ -60,15 +66,16 @@ def coupa_supplier(facts: Facts[Supplier], rules: SupplierRules) -> Mapping[str,
     return document | ({"payment_term": term} if term else {})
 
 
-def qad_supplier(facts: Facts[Supplier]) -> Mapping[str, Any]:
-    """A supplier for QAD: what Coupa owns."""
+def qad_supplier(facts: Facts[Supplier], rules: SupplierRules) -> Mapping[str, Any]:
+    """A supplier for QAD: what Coupa owns. Currency and terms that Coupa does not tell stay as QAD has them."""
     one = facts.record
+    terms = {coupa: qad for qad, coupa in rules.payment_terms.items()}
     return {
         "number": one.number,
         "name": one.name,
         "active": one.active,
         "currency": one.currency,
-        "credit_terms": one.credit_terms,
+        "credit_terms": terms.get(one.credit_terms, ""),
     }
 
 

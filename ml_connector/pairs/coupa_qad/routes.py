@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ml_connector.domain.records import SupplierInvoice
+from ml_connector.domain.records import Supplier, SupplierInvoice
 from ml_connector.pairs.coupa_qad import corrections as corrections_of
+from ml_connector.pairs.coupa_qad import masters
 from ml_connector.pairs.coupa_qad.checks import InvoiceCheck, ReadTokens, ReadUses, eligible
 from ml_connector.pairs.coupa_qad.mapping import CLOCK_FIELDS, READS, supplier_invoice, turn
 from ml_connector.pairs.coupa_qad.orders import resolver
@@ -28,7 +29,9 @@ from ml_connector.systems.coupa.ports import (
     order_fields,
     order_states,
 )
+from ml_connector.systems.coupa.supplier_changes import SupplierChanges
 from ml_connector.systems.qad.ports import QadRest
+from ml_connector.systems.qad.supplier_target import Suppliers
 from ml_connector.systems.qad.targets import SupplierInvoices
 
 RECORD_TYPE = "invoice"
@@ -36,6 +39,9 @@ CORRECTION_TYPE = "invoice_void"
 # What a person may put right for a replay: what identifies, never what is paid.
 EDITABLE = frozenset({"number", "supplier_number", "invoice_date", "lines.*.po_number", "lines.*.po_line"})
 _INVOICES = TypeAdapter(SupplierInvoice)
+_SUPPLIERS = TypeAdapter(Supplier)
+# Characters of a supplier's code in QAD (systems/qad/README, "sizes").
+_SUPPLIER_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,42 @@ class Ends:
 
 def to_qad(ends: Ends) -> dict[str, Route[Any]]:
     """All routes in business order."""
-    corrected = ends.settings.invoices.on_void == "correct"
-    routes = [*([corrections(ends)] if corrected else []), invoices(ends)]
-    return {route.name: route for route in routes}
+    routes: list[Route[Any]] = []
+    if ends.settings.suppliers.direction == "coupa_to_qad":
+        routes.append(suppliers(ends))
+    if ends.settings.invoices.on_void == "correct":
+        routes.append(corrections(ends))
+    return {route.name: route for route in (*routes, invoices(ends))}
+
+
+def suppliers(ends: Ends) -> Route[Supplier]:
+    """Coupa's suppliers to QAD: matched by number, created only with the tenant's own defaults."""
+    rules = ends.settings.suppliers
+
+    async def known(numbers: Collection[str]) -> Collection[str]:
+        return set(await ends.qad.suppliers(numbers))
+
+    return Route(
+        name="suppliers",
+        record_type="supplier",
+        target_type="supplier",
+        records=_SUPPLIERS,
+        reads=masters.SUPPLIER_READS,
+        sources=(SupplierChanges(ends.coupa),),
+        check=masters.SupplierCheck(known, number_length=_SUPPLIER_LENGTH),
+        effects=(
+            Effect(
+                name="upsert",
+                target=Suppliers(ends.qad, ends.settings.qad),
+                document=lambda facts: masters.qad_supplier(facts, rules),
+                operation="upsert",
+                turn=masters.supplier_turn,
+            ),
+        ),
+        key=lambda one: one.key,
+        label=lambda one: one.number or one.name or one.key,
+        on_change="update",
+    )
 
 
 def invoices(ends: Ends) -> Route[SupplierInvoice]:

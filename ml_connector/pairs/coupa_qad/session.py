@@ -37,7 +37,7 @@ from ml_connector.systems.qad.config import (
     QadPasswordLogin,
     QadSessionLogin,
 )
-from ml_connector.systems.qad.ports import QadPort, QadRest
+from ml_connector.systems.qad.ports import QadRest
 
 QAD_LOGINS = (QadPasswordLogin, QadClientCredentialsLogin, QadSessionLogin, QadBasicLogin)
 # A void that is older than this when a connection first looks was seen when it was made, or concerns nothing of ours.
@@ -179,8 +179,12 @@ def _open_qad(
     return QadRest(client)
 
 
-async def _prove(coupa: CoupaClient, qad: QadPort) -> dict[str, str]:
-    return {"coupa": await coupa.who_am_i(), "qad": await qad.who_am_i()}
+async def _prove(coupa: CoupaClient, qad: QadRest) -> dict[str, str]:
+    """Who we are in both systems; a login that worked and is still good is not tried again just for that."""
+    return {
+        "coupa": coupa.identity if await coupa.http.logged_in() else await coupa.who_am_i(),
+        "qad": qad.identity if await qad.client.http.logged_in() else await qad.who_am_i(),
+    }
 
 
 COUPA_TO_QAD = Direction(

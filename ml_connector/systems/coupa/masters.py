@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from ml_connector.systems.coupa.calls import CoupaCalls, Model, asked
-from ml_connector.systems.coupa.models import Lookup, LookupValue, Supplier, wire_fields
+from ml_connector.systems.coupa.calls import CoupaCalls, Model, Pairs, asked
+from ml_connector.systems.coupa.models import ChangedSupplier, Lookup, LookupValue, Supplier, wire_fields
 
 
 class MasterCalls(CoupaCalls):
@@ -15,6 +16,17 @@ class MasterCalls(CoupaCalls):
     async def suppliers(self, numbers: Iterable[str]) -> list[Supplier]:
         """The suppliers with these numbers, as far as they exist."""
         return await self._by_values(Supplier, "suppliers", "number", numbers)
+
+    async def changed_suppliers(self, low: datetime | None, *, after_id: int | None) -> list[ChangedSupplier]:
+        """One page of suppliers changed since then, by growing id."""
+        rows = await self._keyset("suppliers", _changed_since(low), wire_fields(ChangedSupplier), after_id)
+        return [ChangedSupplier.parse(row, self.http, "list suppliers") for row in rows]
+
+    async def newest_supplier_change(self, low: datetime | None) -> datetime | None:
+        """When the supplier that was changed last was changed, or None when there is none since then."""
+        newest = [("order_by", "updated_at"), ("dir", "desc"), ("limit", "1"), asked(wire_fields(ChangedSupplier))]
+        rows = await self._list("suppliers", [*_changed_since(low), *newest])
+        return ChangedSupplier.parse(rows[0], self.http, "list suppliers").updated_at if rows else None
 
     async def suppliers_named(self, names: Iterable[str]) -> list[Supplier]:
         """The suppliers with these names, as far as they exist."""
@@ -62,3 +74,7 @@ class MasterCalls(CoupaCalls):
             body=body,
         )
         return self._parsed(model, response, operation)
+
+
+def _changed_since(low: datetime | None) -> Pairs:
+    return [("updated_at[gt_or_eq]", low.astimezone(UTC).isoformat(timespec="seconds"))] if low else []

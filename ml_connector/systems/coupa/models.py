@@ -265,6 +265,12 @@ class Supplier(CoupaModel):
     payment_term: CodeRef | None = None
 
 
+class ChangedSupplier(Supplier):
+    """A supplier with the time of its last change."""
+
+    updated_at: Instant = None
+
+
 class Lookup(CoupaModel):
     """A list of codes that an administrator set up."""
 

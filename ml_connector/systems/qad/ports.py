@@ -132,4 +132,9 @@ class QadRest(Purchasing, Ledger, Masters, SupplierBook):
         # Only some users may see the session rules; a 403 comes after the login has worked.
         with suppress(PermissionDeniedError):
             await self.client.security_control()
+        return self.identity
+
+    @property
+    def identity(self) -> str:
+        """User and workspace, free of secrets."""
         return f"{self.client.who} in workspace {self.tenant.workspace_id or '(default)'}"
