@@ -21,7 +21,7 @@ up: env
 	@.venv/bin/ml-connector up
 
 test: env
-	.venv/bin/python -m pytest -q -p no:cacheprovider
+	.venv/bin/python -m pytest -q -p no:cacheprovider -n auto --maxprocesses 4 --dist worksteal
 
 check: env
 	.venv/bin/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,11 @@ async def wait(
 
 
 async def _counts(installation: Installation, flow_run: str) -> dict[str, int]:
+    # A service flow works on several directions, each a run of its own within the flow run.
+    mine = (run_table.c.id == flow_run) | run_table.c.id.startswith(f"{flow_run}/")
     async with installation.store.db.read() as tx:
-        found = (await tx.execute(select(run_table.c.counts).where(run_table.c.id == flow_run))).scalar_one_or_none()
-    return {name: int(count) for name, count in sorted((found or {}).items())}
+        found = (await tx.execute(select(run_table.c.counts).where(mine))).scalars().all()
+    counts: Counter[str] = Counter()
+    for one in found:
+        counts.update(one)
+    return dict(sorted(counts.items()))

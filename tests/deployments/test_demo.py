@@ -22,6 +22,7 @@ from deployments.home import Home
 from deployments.processes import answers
 from ml_connector.errors import ConfigurationError
 from ml_connector.settings import Settings
+from sandbox import story
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 PATIENCE = 240.0  # seconds; on an idle machine a sixth of it
@@ -49,17 +50,14 @@ async def test_the_demo_plays_the_story_and_proves_it(tmp_path: Path) -> None:
     assert code == 0, out + err
     lines = [line.strip() for line in out.splitlines()]
     for record in POSTED:
-        assert sum(line.startswith(record) and "created" in line and "QAD voucher" in line for line in lines) == 1
-    assert (
-        sum(line.startswith("INV-1005  held") and "no goods receipt posted for PO PO100005" in line for line in lines)
-        == 1
-    )
-    assert sum(line.startswith("INV-1006  held") and "PO PO109999 is not in the target" in line for line in lines) == 3
-    assert sum(line.startswith("INV-1007  rejected") and "add up to 160" in line for line in lines) == 3
-    assert sum(line.startswith("INV-1008  held") for line in lines) == 1
-    assert "ok       writes counted by the tenants: coupa 0 -> 12, qad 0 -> 4" in lines
-    assert "ok       writes counted by the tenants: coupa 12 -> 15, qad 4 -> 5" in lines
-    assert "ok       writes counted by the tenants: coupa 15 -> 15, qad 5 -> 5 (nothing was sent)" in lines
+        assert _told(lines, record, "created", "QAD voucher 10USACO/") == 1
+    assert _told(lines, "INV-1005", "held", "no goods receipt posted for PO PO100005") == 1
+    assert _told(lines, "INV-1006", "held", "PO PO109999 is not in the target") == 4
+    assert _told(lines, "INV-1007", "rejected", "add up to 160") == 4
+    assert _told(lines, "INV-1008", "held", "no goods receipt posted for PO PO100005") == 2
+    for coupa, qad in (("0 -> 12", "0 -> 4"), ("12 -> 15", "4 -> 5"), ("15 -> 15", "5 -> 5 (nothing was sent)")):
+        assert f"ok       writes counted by the tenants: coupa {coupa}, qad {qad}" in lines
+    _the_way_back_is_told(lines)
     assert "DIFFERS" not in out
     assert "0 lost" in out and "make up" in out
     assert "Run 1: " in err
@@ -67,11 +65,32 @@ async def test_the_demo_plays_the_story_and_proves_it(tmp_path: Path) -> None:
     _everything_is_in_one_folder(tmp_path)
 
 
+def _told(lines: list[str], record: str, outcome: str, why: str) -> int:
+    return sum(line.split()[:2] == [record, outcome] and why in line for line in lines)
+
+
+def _the_way_back_is_told(lines: list[str]) -> None:
+    assert "suppliers: 4 brought in line, 5 created" in lines
+    assert _told(lines, "INV-1001/50001", "created", "Coupa invoice 4001") == 1
+    assert _told(lines, "INV-1002/50002", "created", "Coupa invoice 4002") == 1
+    assert _told(lines, "INV-1001/50001", "updated", "Coupa invoice 4001") == 1
+    assert _told(lines, "INV-1001/50003", "created", "Coupa invoice 4001") == 1
+    for entries in ("600.00, paid", "600.00 -600.00, not paid", "600.00 -600.00 600.00, paid"):
+        shown = f"INV-1001: {entries}; INV-1002: 400.00, not paid"
+        assert lines.count(f"ok       Coupa shows the payments of {shown}") == 1
+    assert _told(lines, "INV-1003", "rejected", "posted as 10USACO/") == 1
+    for coupa in ("15 -> 27", "27 -> 29", "29 -> 31"):
+        assert f"ok       writes counted by the tenants: coupa {coupa}, qad 5 -> 5" in lines
+    assert "ok       writes counted by the tenants: coupa 31 -> 31, qad 5 -> 5 (nothing was sent)" in lines
+
+
 def _everything_is_in_one_folder(home: Path) -> None:
     assert [path.name for path in home.iterdir()] == ["demo"]
     with closing(sqlite3.connect(home / "demo" / "ml-connector.db")) as store:
-        found = store.execute("select label, count(*) from ledger where outcome = 'created' group by label").fetchall()
-    assert dict(found) == dict.fromkeys(POSTED, 1)
+        query = "select label, outcome from ledger where route = 'invoices' and target_id is not null"
+        found = store.execute(query).fetchall()
+    # One of the posted was voided in Coupa afterwards, which a person has to see.
+    assert sorted(found) == sorted((one, "rejected" if one == "INV-1003" else "created") for one in POSTED)
     for log in (home / "demo" / "logs").glob("*.log"):
         assert not any(secret in log.read_text(errors="replace") for secret in SECRETS)
 
@@ -95,9 +114,24 @@ async def test_the_desk_stays_up_answers_commands_and_ends_on_ctrl_c(tmp_path: P
         assert {row["done"] for row in await _ended(home, "deploy", "--json")} == {"unchanged"}
         truth = await _truth(shown["sandbox_qad"])
         assert sorted(truth["invoices_by_token"].values()) == [1, 1, 1, 1]
+        await _the_way_back_runs_too(home, shown)
         await _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment(home, shown)
     assert not (home / "server-address").exists()
     assert not any([await answers(f"{shown[f'sandbox_{name}']}/_sandbox/health")() for name in ("coupa", "qad")])
+
+
+async def _the_way_back_runs_too(home: Path, shown: dict[str, str]) -> None:
+    """QAD pays an invoice; the next run of the other direction, which has a schedule of its own, tells Coupa."""
+    rows = {row["deployment"]: row["every"] for row in await _ended(home, "deploy", "--json")}
+    assert (rows["coupa-to-qad/demo"], rows["qad-to-coupa/demo"]) == ("300 s", "900 s")
+    async with httpx.AsyncClient(trust_env=False) as api:
+        paid = await api.post(f"{shown['sandbox_qad']}/_sandbox/do/pay", json=story.payments()[0])
+        paid.raise_for_status()
+    ended = await _ended(home, "run", "demo", "qad_to_coupa", "--wait", "--json")
+    truth = await _truth(shown["sandbox_coupa"])
+    assert ended["state"] == "Completed"
+    assert ([one["amount-paid"] for one in truth["payments"]["4001"]], "4001" in truth["paid"]) == (["600.00"], True)
+    assert set(truth["suppliers"].values()) == {1}
 
 
 async def _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment(

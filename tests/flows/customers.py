@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from blocks import CoupaCredentials, QadCredentials
 from flows.coupa_to_qad import coupa_to_qad
+from flows.qad_to_coupa import qad_to_coupa
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.installation import Installation
 from ml_connector.store import ledger
@@ -42,24 +43,36 @@ class Customer:
     desk: Desk
     name: str
     urls: dict[str, str]
-    deployment: UUID
+    deployments: dict[str, UUID]
 
-    async def run(self) -> State[Any]:
-        """One flow run in this process; its final state."""
+    @property
+    def deployment(self) -> UUID:
+        """The one that takes invoices from Coupa to QAD."""
+        return self.deployments["coupa_to_qad"]
+
+    async def run(self, what: str = "coupa_to_qad") -> State[Any]:
+        """One flow run of a direction in this process; its final state."""
+        flow = qad_to_coupa if what == "qad_to_coupa" else coupa_to_qad
         # Prefect leaves a connection of its own unclosed in each flow run; it is collected here, where we know of it.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
-            state: State[Any] = await coupa_to_qad(self.name, return_state=True)
+            state: State[Any] = await flow(self.name, return_state=True)
             gc.collect()
         return state
 
-    async def start(self) -> UUID:
+    async def start(self, what: str = "coupa_to_qad", **parameters: Any) -> UUID:
         """One flow run by the worker, under way soon."""
-        return await self.desk.start(self.deployment)
+        return await self.desk.start(self.deployments[what], **parameters)
 
-    async def run_by_worker(self) -> FlowRun:
+    async def run_by_worker(self, what: str = "coupa_to_qad", **parameters: Any) -> FlowRun:
         """One flow run by the worker, ended."""
-        return await self.desk.ended(await self.start())
+        return await self.desk.ended(await self.start(what, **parameters))
+
+    async def replay(self, record: str) -> str:
+        """A replay of a record by the worker; how it ended, in the words of its state."""
+        ended = await self.run_by_worker("replay", direction="coupa_to_qad", record=record)
+        assert ended.state is not None
+        return f"{ended.state.name}: {ended.state.message}"
 
     # ---- the tenants
 
@@ -120,7 +133,7 @@ async def customer(desk: Desk, name: str, seeds: dict[str, Json], **changes: Any
         urls = {"coupa": coupa_url, "qad": qad_url}
         await _save_blocks(name, urls)
         await _connect(name, changes)
-        found = Customer(desk, name, urls, await desk.deploy(name))
+        found = Customer(desk, name, urls, await desk.deploy_all(name))
         for system, seed in seeds.items():
             await found.admin(system, "seed/base")
             await _name_supplier(found, system)

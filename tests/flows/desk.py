@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -51,16 +51,21 @@ class Desk:
         return self.stack.home
 
     async def deploy(self, connection: str) -> UUID:
-        """The connection's own deployment; its processes start in a folder that holds nothing of the project."""
+        """The deployments of a connection; gives that of its way from Coupa to QAD."""
+        return (await self.deploy_all(connection))["coupa_to_qad"]
+
+    async def deploy_all(self, connection: str) -> dict[str, UUID]:
+        """A connection's deployments by what they do; their processes start in a folder without the project."""
         async with Installation.open() as one:
             made = await deploy(one, self.client, scheduled=False)
-        deployment = next(UUID(row["id"]) for row in made if row["connection"] == connection)
-        await self.shift_clock(deployment, 0)
-        return deployment
+        found = {row["direction"]: UUID(row["id"]) for row in made if row["connection"] == connection}
+        for deployment in found.values():
+            await self.shift_clock(deployment, 0)
+        return found
 
-    async def start(self, deployment: UUID) -> UUID:
+    async def start(self, deployment: UUID, **parameters: Any) -> UUID:
         """Ask for a run by the worker."""
-        return (await self.client.create_flow_run_from_deployment(deployment)).id
+        return (await self.client.create_flow_run_from_deployment(deployment, parameters=parameters)).id
 
     async def ended(self, run: UUID, *, times: int = 1) -> FlowRun:
         """The run once it has ended for the given time."""
@@ -86,9 +91,9 @@ class Desk:
         ended = await self.ended(run)
         assert ended.state is not None and ended.state.is_crashed(), ended.state
 
-    async def shift_clock(self, deployment: UUID, seconds: float) -> None:
-        """From now on the deployment's processes live so much later."""
-        env = {"ML_CONNECTOR_CLOCK_SHIFT_S": str(seconds)}
+    async def shift_clock(self, deployment: UUID, seconds: float, **more: str) -> None:
+        """From now on the deployment's processes live so much later, and have these variables, too."""
+        env = {"ML_CONNECTOR_CLOCK_SHIFT_S": str(seconds), **more}
         variables = {"working_dir": str(self.elsewhere), "env": env}
         await self.client.update_deployment(deployment, DeploymentUpdate(job_variables=variables))
 

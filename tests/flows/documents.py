@@ -14,7 +14,7 @@ def plain_invoices(count: int) -> dict[str, Json]:
     """Seeds of both tenants for approved invoices INV-2001, INV-2002 ... over PO200001, PO200002 ..."""
     numbers = range(1, count + 1)
     return {
-        "coupa": {"suppliers": [{"number": SUPPLIER, "name": "Acme Metals"}], "invoices": [*map(_invoice, numbers)]},
+        "coupa": {"invoices": [*map(_invoice, numbers)]},
         "qad": {"purchaseOrders": [*map(_order, numbers)], "receipts": [*map(_receipt, numbers)]},
     }
 
@@ -43,7 +43,7 @@ def _invoice(n: int) -> Json:
         "status": "approved",
         "exported": False,
         "currency": {"code": "USD"},
-        "supplier": {"number": SUPPLIER, "name": "Acme Metals"},
+        "supplier": {"number": SUPPLIER},
         "total-with-taxes": f"{QUANTITY * PRICE}.00",
         "gross-total": f"{QUANTITY * PRICE}.00",
         "payment-channel": "ERP",

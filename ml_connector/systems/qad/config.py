@@ -222,7 +222,7 @@ class QadLimits(_Frozen):
     connect_timeout_s: float = Field(default=10, gt=0, description="Longest time to connect, in seconds.")
     attempts: int = Field(default=5, ge=1, description="Attempts of one call when nothing can have happened.")
     total_s: float = Field(default=120, gt=0, description="Longest time for all attempts of one call, in seconds.")
-    page_size: int = Field(default=100, ge=1, le=1000, description="Rows per page.")
+    page_size: int = Field(default=1000, ge=1, le=1000, description="Rows per page; QAD serves at most 1000.")
     range_lookups: bool = Field(default=True, description="Look up neighbouring numbers together in one read.")
 
     def http(self) -> Limits:

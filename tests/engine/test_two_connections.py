@@ -1,0 +1,100 @@
+"""Two connections between the same two tenants, told apart by the chart of accounts: each keeps to its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from ml_connector.errors import ConfigurationError
+from ml_connector.pairs.base import refuse_overlap
+from ml_connector.pairs.coupa_qad.session import COUPA_TO_QAD
+from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
+from ml_connector.store.schema import connection
+from tests.engine import coupa_qad, way_back
+from tests.engine import stories as tell
+from tests.engine.coupa_qad import NAME
+from tests.engine.world import Json, World
+
+pytestmark = pytest.mark.asyncio
+OTHER = NAME + "-two"
+TENANTS = ("acme.coupahost.com", "erp.acme.example 10USA 10USACO")
+
+
+def _rules(chart: str) -> Json:
+    return coupa_qad.settings(invoices={"chart_of_accounts": chart}, **way_back.PAYMENTS_ONLY)
+
+
+async def _two(folder: Path, template: Path) -> World:
+    """One order, one invoice of each chart, both posted by their own connection."""
+    world = await tell.make(folder, template, invoices={"chart_of_accounts": "Ace One"}, **way_back.PAYMENTS_ONLY)
+    await world.admin("coupa", "seed", {"account_types": [{"name": "Ace One"}, {"name": "Ace Two"}]})
+    second = replace(world.rows[NAME], name=OTHER, settings=_rules("Ace Two"), settings_version=0)
+    await world.connect(second, world.logins[NAME], TENANTS)
+    await tell.receive(world, 100)
+    for key, chart in ((1, "Ace One"), (2, "Ace Two")):
+        await tell.send_in(world, tell.invoice(key, f"A-{key}", 30, account_type={"name": chart}))
+    assert await tell.run(world) == {"created": 1}
+    assert await tell.run(world, OTHER) == {"created": 1}
+    return world
+
+
+async def test_each_posts_the_invoices_of_its_own_chart(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await _two(tmp_path, sqlite_template)
+    assert await tell.vouchers(world) == ["A-1", "A-2"]
+    assert await world.outcomes(NAME) == {"A-1": "created"}
+    assert await world.outcomes(OTHER) == {"A-2": "created"}
+
+
+async def test_each_reports_the_payments_of_its_own_vouchers_whoever_runs_first(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await _two(tmp_path, sqlite_template)
+    both = [{"invoiceReference": "A-1"}, {"invoiceReference": "A-2"}]
+    await world.admin("qad", "do/pay", {"invoices": both, "status": "Paid"})
+    assert await way_back.run(world, OTHER) == {"created": 1}
+    assert (await way_back.entries(world, 1), await way_back.entries(world, 2)) == ([], ["360.00"])
+    assert await way_back.run(world, NAME) == {"created": 1}
+    assert (await way_back.entries(world, 1), await way_back.entries(world, 2)) == (["360.00"], ["360.00"])
+
+
+async def test_payments_of_a_connection_that_is_gone_are_reported_by_one_heir(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await _two(tmp_path, sqlite_template)
+    async with world.installation() as one, one.store.db.write() as tx:
+        await tx.execute(delete(connection).where(connection.c.name == NAME))
+    third = replace(world.rows[OTHER], name=NAME + "-three", settings=_rules("Ace Three"), settings_version=0)
+    await world.connect(third, world.logins[OTHER], TENANTS)
+    await way_back.pay(world, "A-1")
+    found = [await way_back.run(world, name) for name in (OTHER, third.name)]
+    assert sorted(map(str, found)) == ["{'created': 1}", "{}"]
+    assert await way_back.entries(world, 1) == ["360.00"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({}, "the invoices of chart_of_accounts Ace One"),
+        ({"invoices": {"chart_of_accounts": "Ace Two"}, "suppliers": {}}, "the suppliers in Coupa"),
+        (
+            {
+                "invoices": {"chart_of_accounts": "Ace Two"},
+                "reference_data": [{"source": "cost_centers", "lookup": "Cost Centre"}],
+            },
+            "the values of lookup cost centre",
+        ),
+    ],
+)
+async def test_what_two_connections_would_both_write_is_refused(
+    tmp_path: Path, sqlite_template: Path, rules: Json, said: str
+) -> None:
+    codes = {"reference_data": [{"source": "projects", "lookup": "Cost Centre"}]}
+    own = {"invoices": {"chart_of_accounts": "Ace One"}, "suppliers": {}} | codes
+    world = await coupa_qad.coupa_qad(tmp_path, sqlite_template, **own)
+    wanted = CoupaQadSettings.model_validate(coupa_qad.settings(**(way_back.PAYMENTS_ONLY | rules)))
+    async with world.installation() as one:
+        with pytest.raises(ConfigurationError, match=said):
+            await refuse_overlap(one, COUPA_TO_QAD, wanted, name=OTHER, source_tenant=world.rows[NAME].source_tenant)
