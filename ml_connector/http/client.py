@@ -28,7 +28,6 @@ from ml_connector.http.tokens import TokenAuth
 from ml_connector.http.transport import Connections, Gate
 from ml_connector.http.urls import join
 
-_ALWAYS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Failure = TypeVar("Failure", bound=ConnectorError)
@@ -73,10 +72,12 @@ class HttpClient:
         self._turn = asyncio.Semaphore(limits.concurrency)
         inner = transport or Connections(limits.concurrency)
         self._gate = Gate(inner, budget or Unlimited(), self.clock, limits)
-        named = {"User-Agent": user_agent or default_user_agent(), **_ALWAYS, **(headers or {})}
-        self._headers = {name.lower(): (name, value) for name, value in named.items()}
-        self._extensions = {"timeout": _timeouts(limits).as_dict()}
-        self._cookies = httpx.Cookies()
+        self._http = httpx.AsyncClient(
+            transport=self._gate,
+            headers={"User-Agent": user_agent or default_user_agent(), **(headers or {})},
+            timeout=_timeouts(limits),
+            follow_redirects=False,
+        )
 
     @property
     def calls(self) -> int:
@@ -186,7 +187,7 @@ class HttpClient:
         body = None if json is None else json if isinstance(json, bytes) else dumps(json)
         request = self._request(method, path, params=params, headers=headers, body=body, form=form)
         try:
-            response = await self._with_login(request, auth)
+            response = await self._http.send(request, auth=auth)
         except httpx.HTTPError as error:
             raise about.error(TransientError, f"no answer: {_told(error)}") from error
         if response.status_code == 429:
@@ -195,7 +196,7 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._gate.aclose()
+        await self._http.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -207,29 +208,7 @@ class HttpClient:
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         async with self._turn:
-            return await self._with_login(request, self._auth)
-
-    async def _with_login(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
-        """Send, and repeat as the login wants; httpx's own client does more than that, and for each call."""
-        if auth is None:
-            return await self._once(request)
-        flow = auth.async_auth_flow(request)
-        try:
-            request = await anext(flow)
-            while True:
-                response = await self._once(request)
-                try:
-                    request = await flow.asend(response)
-                except StopAsyncIteration:
-                    return response
-        finally:
-            await flow.aclose()
-
-    async def _once(self, request: httpx.Request) -> httpx.Response:
-        response = await self._gate.handle_async_request(request)
-        if "set-cookie" in response.headers:
-            self._cookies.extract_cookies(response)
-        return response
+            return await self._http.send(request, auth=self._auth)
 
     def _request(
         self,
@@ -241,22 +220,13 @@ class HttpClient:
         body: bytes | None = None,
         form: Mapping[str, str] | None = None,
     ) -> httpx.Request:
-        sent = self._headers | {name.lower(): (name, value) for name, value in (headers or {}).items()}
+        sent = dict(headers or {})
         if body is not None:
-            sent.setdefault("content-type", ("Content-Type", "application/json"))
+            sent.setdefault("Content-Type", "application/json")
         pairs = list(params.items() if isinstance(params, Mapping) else params or ())
-        request = httpx.Request(
-            method,
-            join(self.base_url, path),
-            params=httpx.QueryParams(pairs) if pairs else None,
-            headers=list(sent.values()),
-            content=body,
-            data=form,
-            extensions=self._extensions,
-        )
-        if self._cookies:
-            self._cookies.set_cookie_header(request)
-        return request
+        query = httpx.QueryParams(pairs) if pairs else None
+        url = join(self.base_url, path)
+        return self._http.build_request(method, url, params=query, headers=sent, content=body, data=form)
 
     def _unavailable(self, response: httpx.Response, about: _About) -> TransientError:
         pause = retry_after(response, self.clock.now())

@@ -6,30 +6,20 @@ import asyncio
 import ssl
 from functools import cache
 
-import httpcore
 import httpx
 
 from ml_connector.clock import Clock
 from ml_connector.errors import LeaseLostError
 from ml_connector.http.budget import Budget
 from ml_connector.http.limits import Limits
-from ml_connector.http.wire import AsyncioBackend
-
-_KEPT_S = 5.0  # how long an idle connection is trusted to be open still
-_TROUBLE = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-)
 
 
 class Connections(httpx.AsyncBaseTransport):
     """A fixed number of connections, each a pool of its own: a shared one looks at all of them for each request."""
 
     def __init__(self, size: int) -> None:
-        self._all = [_one_connection() for _ in range(size)]
+        one = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        self._all = [httpx.AsyncHTTPTransport(verify=_tls(), limits=one) for _ in range(size)]
         self._free = list(self._all)
         self._next = 0
 
@@ -37,10 +27,10 @@ class Connections(httpx.AsyncBaseTransport):
         """Send over the connection that was used last; when all are busy, wait for one of them in turn."""
         if not self._free:
             self._next = (self._next + 1) % len(self._all)
-            return await _sent(self._all[self._next], request)
+            return await _whole(self._all[self._next], request)
         one = self._free.pop()
         try:
-            return await _sent(one, request)
+            return await _whole(one, request)
         finally:
             self._free.append(one)
 
@@ -50,44 +40,18 @@ class Connections(httpx.AsyncBaseTransport):
             await one.aclose()
 
 
-def _one_connection() -> httpcore.AsyncConnectionPool:
-    return httpcore.AsyncConnectionPool(
-        ssl_context=_tls(),
-        max_connections=1,
-        max_keepalive_connections=1,
-        keepalive_expiry=_KEPT_S,
-        network_backend=AsyncioBackend(),
-    )
+async def _whole(one: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    """The answer with its body, so that the connection is free again."""
+    response = await one.handle_async_request(request)
+    response.request = request
+    await response.aread()
+    return response
 
 
 @cache
 def _tls() -> ssl.SSLContext:
     # Reading the certificates takes longer than a dozen calls.
     return httpx.create_ssl_context()
-
-
-async def _sent(pool: httpcore.AsyncConnectionPool, request: httpx.Request) -> httpx.Response:
-    """The whole answer to a request; what goes wrong has the same name in httpx as in httpcore."""
-    url = httpcore.URL(
-        scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
-    )
-    asked = httpcore.Request(
-        request.method,
-        url,
-        headers=request.headers.raw,
-        content=await request.aread(),
-        extensions=request.extensions,
-    )
-    try:
-        answer = await pool.handle_async_request(asked)
-        try:
-            content = await answer.aread()
-        finally:
-            await answer.aclose()
-    except _TROUBLE as error:
-        kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
-        raise kind(str(error), request=request) from error
-    return httpx.Response(answer.status, headers=answer.headers, content=content, request=request)
 
 
 class Gate(httpx.AsyncBaseTransport):

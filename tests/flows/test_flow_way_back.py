@@ -71,7 +71,7 @@ async def test_a_killed_run_leaves_one_entry_of_each_payment(desk: Desk, monkeyp
         await acme.admin("coupa", "clock", {"advance": LATE_S})
         monkeypatch.setenv("ML_CONNECTOR_CLOCK_SHIFT_S", str(AFTER_SETTLING_S))
         state = await acme.run(BACK)
-        assert (state.name, state.message) == ("Completed", "2 read: 2 created")
+        assert (state.name, state.message) == ("Completed", "3 read: 2 created, 1 unchanged")
         assert len(await acme.calls("coupa", "PUT", since=seen)) == 7
         assert await _entries(acme) == {key: ["50.00"] for key in KEYS}
         assert sorted((await acme.truth("coupa"))["paid"]) == KEYS
