@@ -6,6 +6,7 @@ either a row that says what was intended, or one that says what is done.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -32,13 +33,23 @@ from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Effect, Route
 from ml_connector.sync.work import Work, pack
 
+_CHUNK = 250
+
 
 async def write_all(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> None:
-    """Send every effect that is not done yet; each record's row then carries its outcome."""
+    """Send every effect that is not done yet; each record's row then carries its outcome.
+
+    Chunks follow each other through the effects as on a line: while one is marked in the source system, the next is
+    created in the target system. The first failure stops the line; what is known by then is recorded.
+    """
     slowest = min(effect.target.per_second for effect in route.effects)
-    size = max(1, min(500, int(slowest * LENGTH_S / 2)))
-    for start in range(0, len(works), size):
-        await _Chunk(run, route, list(works[start : start + size])).go()
+    size = max(1, min(_CHUNK, int(slowest * LENGTH_S / 2)))
+    line = _Line([asyncio.Lock() for _ in route.effects])
+    chunks = [_Chunk(run, route, list(works[start : start + size]), line) for start in range(0, len(works), size)]
+    ended = await asyncio.gather(*(chunk.go() for chunk in chunks), return_exceptions=True)
+    for failure in ended:
+        if failure is not None:
+            raise failure
 
 
 def sealed_about(row: LedgerRow, effect: EffectRow) -> str:
@@ -55,12 +66,21 @@ def stored_payload(keys: Keys, row: LedgerRow, effect: EffectRow) -> dict[str, A
 
 
 @dataclass(slots=True)
+class _Line:
+    """One chunk at a time per effect, until something stops the run."""
+
+    turns: list[asyncio.Lock]
+    stopped: bool = False
+
+
+@dataclass(slots=True)
 class _Chunk:
     """Rows that go through their effects together; `dirty` and `events` wait for the next transaction."""
 
     run: SyncRun
     route: Route[Any]
     works: list[Work[Any]]
+    line: _Line
     alive: set[str] = field(default_factory=set)
     dirty: dict[str, Work[Any]] = field(default_factory=dict)
     events: list[AuditEvent] = field(default_factory=list)
@@ -71,14 +91,25 @@ class _Chunk:
 
     async def go(self) -> None:
         self.alive = {work.known.id for work in self.works}
-        for ordinal, effect in enumerate(self.route.effects):
-            await self.run.lease.keep()
-            async with self.run.transaction() as tx:
-                orders = await self._intend(tx, ordinal, effect)
-                await self._flush(tx)
-            if orders:
-                await self._send(ordinal, effect, orders)
-        await self._record()
+        try:
+            for ordinal, effect in enumerate(self.route.effects):
+                async with self.line.turns[ordinal]:
+                    if self.line.stopped:
+                        self._wait_at_next()
+                        break
+                    await self._pass(ordinal, effect)
+            await self._record()
+        except BaseException:
+            self.line.stopped = True
+            raise
+
+    async def _pass(self, ordinal: int, effect: Effect[Any]) -> None:
+        await self.run.lease.keep()
+        async with self.run.transaction() as tx:
+            orders = await self._intend(tx, ordinal, effect)
+            await self._flush(tx)
+        if orders:
+            await self._send(ordinal, effect, orders)
 
     async def _send(self, ordinal: int, effect: Effect[Any], orders: Mapping[str, Order]) -> None:
         stopped: Stopped | None = None
@@ -104,7 +135,7 @@ class _Chunk:
         """The run ends here: what is posted but not finished waits for the next one, and is in no doubt."""
         for work in self.works:
             row = work.known
-            if row.id in self.alive and row.next_effect is not None and not row.in_doubt:
+            if row.id in self.alive and row.version and row.next_effect is not None and not row.in_doubt:
                 self._stop(work, row, Outcome.HELD, reason("transient", effect=row.next_effect.name))
 
     async def _taken(self, sent: Mapping[str, Sent]) -> frozenset[str]:
