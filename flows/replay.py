@@ -24,4 +24,4 @@ async def replay(connection: str, direction: str, record: str, recreate: bool = 
         if row := await order_replay(run, record, recreate=recreate):
             await run_route(run, row.route, kinds=[f"record/{row.id}"])
         await show_outcomes(run)
-    return replayed(run, record, row)
+    return replayed(run, row)

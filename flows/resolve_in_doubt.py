@@ -11,7 +11,7 @@ from prefect.states import Completed
 from tasks.artifacts import show_outcomes
 from tasks.repairs import doubtful_directions, together
 from tasks.runtime import sync_run
-from tasks.steps import run_route
+from tasks.steps import run_routes
 
 
 @flow(name="resolve-in-doubt", flow_run_name="resolve-in-doubt {connection}")
@@ -20,8 +20,7 @@ async def resolve_in_doubt(connection: str) -> State[Any]:
     runs = []
     for direction in await doubtful_directions(connection):
         async with sync_run(direction, connection, part=direction) as run:
-            for route in run.routes:
-                await run_route(run, route, kinds=["doubt"])
+            await run_routes(run, kinds=["doubt"])
             await show_outcomes(run)
         runs.append(run)
     return together(runs) if runs else Completed(message="nothing is in doubt")

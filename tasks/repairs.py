@@ -47,11 +47,11 @@ def _who() -> str:
     return creator or getpass.getuser()
 
 
-def replayed(run: ActiveRun, record: str, row: LedgerRow | None) -> State[Any]:
+def replayed(run: ActiveRun, row: LedgerRow | None) -> State[Any]:
     """The state of a replay: what became of the record."""
     state = run.state
     if row is not None and state.message:
-        return state.model_copy(update={"message": f"{record}: {state.message}"})
+        return state.model_copy(update={"message": f"{row.label}: {state.message}"})
     return state
 
 

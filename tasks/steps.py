@@ -7,13 +7,13 @@ from typing import Any
 
 from prefect import task
 
-from ml_connector.sync.steps import chain
+from ml_connector.sync.steps import chain, each_route
 from ml_connector.sync.work import Page
 from tasks.artifacts import show_progress
 from tasks.caching import RESUME, SEALED, SealedJSONSerializer
 from tasks.runtime import ActiveRun, active, session_of
 
-__all__ = ["SealedJSONSerializer", "auth", "dedupe", "fetch", "match_check", "run_route", "write"]
+__all__ = ["SealedJSONSerializer", "auth", "dedupe", "fetch", "match_check", "run_route", "run_routes", "write"]
 
 _CACHED: dict[str, Any] = {"cache_policy": RESUME, "result_serializer": SEALED, "persist_result": True}
 
@@ -69,13 +69,24 @@ class _TaskSteps:
         return await dedupe(*self._names, page)
 
     async def write(self, page: Page) -> Page:
-        done = await write(*self._names, page)
-        self._run.count([done])
-        await show_progress(self._run, done)
-        return done
+        return await write(*self._names, page)
+
+    async def leave(self, page: Page) -> None:
+        await active(*self._names).leave(page)
+        self._run.count([page])
+        await show_progress(self._run, page)
 
     async def advance(self, route: str, reached: Mapping[str, str]) -> None:
         await active(*self._names).advance(route, reached)
+
+
+async def run_routes(run: ActiveRun, *, kinds: Sequence[str] | None = None) -> None:
+    """Take every route of the direction in business order, page by page; every record leaves with one outcome."""
+
+    async def take(route: str) -> None:
+        await run_route(run, route, kinds=kinds)
+
+    await each_route(run.routes, take)
 
 
 async def run_route(run: ActiveRun, route: str, *, kinds: Sequence[str] | None = None) -> None:

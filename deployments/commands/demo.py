@@ -63,7 +63,8 @@ def _refuse_running(folder: Path) -> None:
 def _sum_up(ok: bool, folder: Path, seconds: float) -> None:
     typer.echo()
     if ok:
-        typer.echo(f"All as told, in {seconds:.0f} s: 5 invoices posted, each once; 2 held, 1 rejected, 0 lost.")
+        typer.echo(f"All as told, in {seconds:.0f} s: 5 invoices posted and 3 payments told, each once;")
+        typer.echo("2 invoices held, 2 for a person, 0 lost.")
     else:
         typer.echo(f"Something differs from the story (see DIFFERS above); logs: {folder / 'logs'}")
     typer.echo(f"State and logs stay in {folder} until the next demo.")

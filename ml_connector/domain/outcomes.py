@@ -37,6 +37,7 @@ class Claim:
     """A quantity of a PO line that a document will use up in the target (credit notes negative).
 
     `limit` is what the check saw as usable by us in total on that line; Intend compares it again under a lock.
+    One that `undoes` gives back exactly what a document of ours holds, and is always granted.
     """
 
     domain: str
@@ -44,6 +45,7 @@ class Claim:
     po_line: int
     quantity: Decimal
     limit: Decimal
+    undoes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,14 @@ class Gone:
     target_id: str
 
 
-Finding = Found | Absent | Foreign | Several | Gone
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was found belongs to another record of ours; told by the ledger, never by a target."""
+
+    target_id: str
+
+
+Finding = Found | Absent | Foreign | Several | Gone | Taken
 
 
 @dataclass(frozen=True, slots=True)

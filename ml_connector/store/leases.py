@@ -35,6 +35,7 @@ class Lease:
         self._clock = clock
         self._renewed_wall = clock.now()
         self._renewed_mono = clock.monotonic()
+        self._turn = asyncio.Lock()
 
     async def acquire(self, *, wait_s: float = WAIT_S) -> Lease:
         """Take the lease, waiting a little for the run that holds it; `BusyError` when it keeps it."""
@@ -72,6 +73,11 @@ class Lease:
 
     async def keep(self) -> None:
         """Prove that the lease is still ours, and renew it when it is a minute old; one that has ended is lost."""
+        # Two renewals at once would wait for each other in the database.
+        async with self._turn:
+            await self._keep()
+
+    async def _keep(self) -> None:
         if LENGTH_S - self.remaining() < RENEW_AFTER_S:
             async with self._db.read() as tx:
                 await self.verify(tx)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.domain.outcomes import Outcome
@@ -169,8 +169,7 @@ async def due(
 ) -> list[LedgerRow]:
     """Held and in-doubt rows whose next look is due, and rejected ones decided under older settings, in id order.
 
-    What `run` has looked at is left out. Rows of a connection that was removed belong to the one that joins the same
-    (source, target) tenants now.
+    What `run` has looked at is left out. Rows of a connection that was removed fall to its heir.
     """
     source, target = tenants
     orphaned = ledger.c.connection.not_in(select(connections.c.name)) & (ledger.c.target_tenant == target)
@@ -178,14 +177,24 @@ async def due(
     waiting = (ledger.c.outcome == Outcome.HELD) & (ledger.c.due_at <= now)
     older = (ledger.c.outcome == Outcome.REJECTED) & (ledger.c.settings_version < settings_version)
     condition = (
-        ((ledger.c.connection == connection) | (orphaned & ledger.c.external_id.startswith(source + ":")))
-        & (ledger.c.direction == direction)
+        (ledger.c.direction == direction)
         & (ledger.c.route == route)
         & (doubtful if in_doubt_only else (doubtful | waiting | older) & (ledger.c.last_run != run))
         & (ledger.c.id > after)
     )
     async with db.read() as tx:
-        return list((await _read(tx, condition, limit=limit)).values())
+        mine = ledger.c.connection == connection
+        if await is_heir(tx, connection):
+            mine |= orphaned & ledger.c.external_id.startswith(source + ":")
+        return list((await _read(tx, mine & condition, limit=limit)).values())
+
+
+async def is_heir(tx: AsyncConnection, connection: str) -> bool:
+    """Whether rows of removed connections fall to this one: it is the first by name that joins its two tenants."""
+    own, other = connections.alias(), connections.alias()
+    alike = [other.c[name] == own.c[name] for name in ("pair", "source_tenant", "target_tenant")]
+    query = select(other.c.name).join_from(other, own, and_(*alike)).where(own.c.name == connection)
+    return min((await tx.execute(query)).scalars(), default="") == connection
 
 
 async def listing(db: Database, *, outcomes: Sequence[Outcome], connection: str | None = None) -> list[LedgerRow]:
@@ -217,24 +226,23 @@ async def by_label(db: Database, text: str) -> list[LedgerRow]:
         return list((await _read(tx, condition)).values())
 
 
-async def written_since(
-    db: Database, *, target: tuple[str, str], labels: Iterable[str], since: datetime, leave_out: Iterable[str]
+async def rivals(
+    tx: AsyncConnection, *, target: tuple[str, str], labels: Iterable[str], since: datetime, leave_out: Iterable[str]
 ) -> list[LedgerRow]:
-    """Other rows of these document numbers whose document in (target tenant, type) was touched since then."""
+    """Other rows of these document numbers in (target tenant, type) whose create is open, or was done since then."""
     tenant, target_type = target
-    ordered = sorted(set(labels))
+    ordered, others = sorted(set(labels)), set(leave_out)
+    creating = select(effect.c.ledger_id).where(effect.c.ordinal == 0, effect.c.state.in_([INTENDED, IN_DOUBT]))
     found: list[LedgerRow] = []
-    async with db.read() as tx:
-        for start in range(0, len(ordered), _CHUNK):
-            condition = (
-                ledger.c.label.in_(ordered[start : start + _CHUNK])
-                & (ledger.c.target_tenant == tenant)
-                & (ledger.c.target_type == target_type)
-                & ledger.c.target_id.is_not(None)
-                & (ledger.c.updated_at >= since)
-            )
-            found += (await _read(tx, condition)).values()
-    return [row for row in found if row.id not in set(leave_out)]
+    for start in range(0, len(ordered), _CHUNK):
+        named = (
+            ledger.c.label.in_(ordered[start : start + _CHUNK])
+            & (ledger.c.target_tenant == tenant)
+            & (ledger.c.target_type == target_type)
+        )
+        lately = ledger.c.target_id.is_not(None) & (ledger.c.updated_at >= since)
+        found += (await _read(tx, named & (lately | ledger.c.id.in_(creating)))).values()
+    return [row for row in found if row.id not in others and row.effects[0].blob is not None]
 
 
 async def is_young(db: Database, direction: str, target_tenant: str) -> bool:

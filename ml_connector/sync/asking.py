@@ -13,9 +13,10 @@ from typing import Any
 from ml_connector.domain.keys import ExternalId, fingerprint, source_version
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import Reason, reason
-from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Gone, Order
+from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Gone, Order, Taken
 from ml_connector.store import reservations
 from ml_connector.store.ledger import DONE, LedgerRow
+from ml_connector.sync.payloads import seal, stored_payload
 from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Effect, Facts, Route
 from ml_connector.sync.work import Work
@@ -36,7 +37,7 @@ class Asked:
 def document(run: SyncRun, effect: Effect[Any], work: Work[Any]) -> Mapping[str, Any]:
     """The document of one effect, mapped from the record as it is now, once for all who ask."""
     row = work.known
-    name = (effect.name, row.target_id or "", id(work.decision))
+    name = (effect.name, row.target_id or "")
     if name not in work.documents:
         facts = Facts(work.record, work.decision, row.external_id, row.token, row.target_id or "", run.today)
         work.documents[name] = effect.document(facts)
@@ -71,19 +72,15 @@ async def ask(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> As
     """Look for the documents that are about to be written; saves what is found, in one transaction."""
     asked = Asked()
     works = await _mappable(run, route, works, asked)
-    open_ones = [work for work in works if work.known.effects[0].state != DONE]
-    asked.fresh += [work for work in works if work.known.effects[0].state == DONE]
-    if not open_ones:
-        return asked
     first = route.effects[0]
-    orders = [
-        order(first, work.known, document(run, first, work), thorough=run.young or work.known.attempts > 0)
-        for work in open_ones
-    ]
-    findings = await first.target.find(orders)
+    if first.operation == "act":
+        # An action reads before it writes, so asking as well would be asking twice.
+        asked.fresh += works
+        return asked
+    asked.fresh += [work for work in works if work.known.effects[0].state == DONE]
+    open_ones = [work for work in works if work.known.effects[0].state != DONE]
     known: list[tuple[Work[Any], Finding]] = []
-    for work in open_ones:
-        finding = findings.get(work.known.external_id, Absent())
+    for work, finding in await _findings(run, route, open_ones):
         if isinstance(finding, Absent):
             asked.fresh.append(work)
         elif isinstance(finding, Found) and finding.differs and first.operation == "upsert":
@@ -93,6 +90,40 @@ async def ask(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> As
     if known:
         await _save(run, route, known, asked)
     return asked
+
+
+async def _findings(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> list[tuple[Work[Any], Finding]]:
+    """What the target shows of each document; what belongs to another record of ours is no finding of this one."""
+    if not works:
+        return []
+    first = route.effects[0]
+    orders = [
+        order(first, work.known, document(run, first, work), thorough=run.young or work.known.attempts > 0)
+        for work in works
+    ]
+    shown = await first.target.find(orders)
+    findings = {work.known.id: shown.get(work.known.external_id, Absent()) for work in works}
+    found = {name: one.target_id for name, one in findings.items() if isinstance(one, Found)}
+    taken = await run.owned_elsewhere(route, found)
+    told: list[tuple[Work[Any], Finding]] = []
+    for work in works:
+        finding = findings[work.known.id]
+        if isinstance(finding, Found) and work.known.id in taken:
+            finding = Taken(finding.target_id)
+        elif isinstance(finding, Found) and first.operation == "upsert":
+            finding = replace(finding, differs=_own_changes(run, first, work, finding))
+        told.append((work, finding))
+    return told
+
+
+def _own_changes(run: SyncRun, first: Effect[Any], work: Work[Any], found: Found) -> tuple[str, ...]:
+    """Of what the target shows differently only what changed at the source: the rest somebody there has changed."""
+    row = work.known
+    before = stored_payload(run.store.keys, row, row.effects[0])
+    if not before:
+        return found.differs
+    now = document(run, first, work)
+    return tuple(name for name in found.differs if before.get(name) != now.get(name))
 
 
 def _to_be_updated(work: Work[Any], found: Found) -> Work[Any]:
@@ -121,11 +152,9 @@ async def _mappable(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]],
 
 
 async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Finding]], asked: Asked) -> None:
-    found = {work.known.id: one.target_id for work, one in known if isinstance(one, Found)}
-    taken = await run.owned_elsewhere(route, found)
     rows, events, claims = [], [], []
     for work, finding in known:
-        if isinstance(finding, Found) and not finding.differs and work.known.id not in taken:
+        if isinstance(finding, Found) and not finding.differs:
             row = _adopted(run, route, work, finding)
             claims += reserved(run, row, work, permanent=True)
             events.append(event("found" if work.known.posted else "adopted", row, target=finding.target_id))
@@ -150,11 +179,14 @@ def conflict(finding: Finding, effect: Effect[Any]) -> Reason:
     if isinstance(finding, Foreign):
         code = "name_taken" if effect.operation == "upsert" else "possible_duplicate"
         return reason(code, target=finding.target_id)
+    if isinstance(finding, Taken):
+        return reason("number_taken", target=finding.target_id)
     if isinstance(finding, Gone):
         return reason("target_deleted", target=finding.target_id)
     if isinstance(finding, Found):
         return reason("token_conflict", target=finding.target_id, fields=", ".join(finding.differs))
-    return reason("ambiguous", count=len(getattr(finding, "target_ids", ())))
+    code = "number_twice" if effect.operation == "upsert" else "ambiguous"
+    return reason(code, count=len(getattr(finding, "target_ids", ())))
 
 
 def _exception(run: SyncRun, route: Route[Any], work: Work[Any], why: Reason) -> LedgerRow:
@@ -168,8 +200,11 @@ def _adopted(run: SyncRun, route: Route[Any], work: Work[Any], found: Found) -> 
     row = work.known
     shown = fingerprint(document(run, first, work), leave_out=first.clock_fields)
     revision = max(row.revision, 1)
+    # What an object that follows its record shows now is what it was last brought in line with.
+    follows = first.operation == "upsert"
+    blob = seal(run.store.keys, row, row.effects[0], document(run, first, work)) if follows else None
     done = replace(
-        row.effects[0], state=DONE, target_id=found.target_id, revision=revision, fingerprint=shown, blob=None
+        row.effects[0], state=DONE, target_id=found.target_id, revision=revision, fingerprint=shown, blob=blob
     )
     outcome = Outcome.UPDATED if row.posted else Outcome.CREATED
     row = replace(

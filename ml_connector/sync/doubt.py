@@ -14,15 +14,15 @@ from typing import Any
 
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import reason
-from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Several
+from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Taken
 from ml_connector.store import ledger, reservations
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, LedgerRow
 from ml_connector.sync.asking import conflict, order
+from ml_connector.sync.payloads import stored_payload
 from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Route
 from ml_connector.sync.work import Work
-from ml_connector.sync.writing import stored_payload
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ async def _conclude(
     for work in works:
         finding = findings.get(work.known.external_id, Absent())
         if work.known.id in taken and isinstance(finding, Found):
-            finding = Several((finding.target_id,))
+            finding = Taken(finding.target_id)
         answer = _answer(run, route, work, finding, asked_at)
         if answer is None:
             standing.append(work.known)
@@ -121,6 +121,10 @@ def _answer(
     row, one = work.known, work.known.in_doubt
     if one is None:
         raise RuntimeError(f"{row.external_id} is not in doubt")
+    effect = route.effects[one.ordinal]
+    if not effect.proves:
+        # Ours may still arrive and undo what others did since: it is read and written again when it no longer can.
+        finding = Absent()
     if isinstance(finding, Found) and not finding.differs:
         done = replace(one, state=DONE, target_id=finding.target_id, doubt_since=None)
         row = row.with_effect(done)
@@ -128,7 +132,6 @@ def _answer(
             row = replace(row, target_id=finding.target_id)
         row = run.judged(row, Outcome.CREATED if row.complete else Outcome.IN_DOUBT)
         return row, event("found", row, effect=one.name, target=finding.target_id)
-    effect = route.effects[one.ordinal]
     # An object that shows other content shows the write as not (yet) done.
     other_content = isinstance(finding, Found) and effect.operation == "upsert"
     if not isinstance(finding, Absent | Foreign) and not other_content:

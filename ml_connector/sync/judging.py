@@ -60,10 +60,20 @@ async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], *, 
         elif step == "unfinished":
             judged.unfinished.append(work)
         else:
-            judged.left.append(_leave(run, route, work, step, leaving))
+            before = work.row
+            outcome = _leave(run, route, work, step, leaving)
+            if before is not None and drop_seen and _seen(run, before) and before.outcome is outcome:
+                judged.dropped += 1
+            else:
+                judged.left.append(outcome)
     await _check(run, route, to_check, judged, leaving)
     await _save(run, leaving)
     return judged
+
+
+def _seen(run: SyncRun, row: LedgerRow) -> bool:
+    """Whether another page of this run has counted the record."""
+    return row.last_run == run.id and row.last_page != run.page
 
 
 async def _reversals(
@@ -83,13 +93,15 @@ def _classify(
 ) -> str | Decision:
     """Where a record goes before anybody is asked about it: a step's name, or the decision it leaves with."""
     row = work.row
-    if row is not None and drop_seen and row.last_run == run.id and row.last_page != run.page:
+    version = source_version(work.record, route.reads) if work.record is not None else ""
+    # What another page of this run has decided is dropped, unless it is another version by now: voided meanwhile, say.
+    same = row is not None and (work.record is None or row.in_doubt is not None or version == row.source_version)
+    if row is not None and drop_seen and same and _seen(run, row):
         return "drop"
     if row is not None and row.in_doubt:
         return "unfinished"
     if work.record is None:
         return _unread(work)
-    version = source_version(work.record, route.reads)
     filtered = route.eligible(work.record)
     if row is not None and row.posted:
         if filtered is not None and (by := reversals.get(work.key)):
@@ -158,6 +170,7 @@ async def _check(run: SyncRun, route: Route[Any], works: list[Work[Any]], judged
     for work, decision in zip(works, decisions, strict=True):
         if decision.ready:
             work.decision = decision
+            work.documents.clear()
             work.row = work.row or run.new_row(route, work)
             if work.row.posted and not _reopened(run, route, work):
                 judged.left.append(_leave_in_line(run, work, leaving))
@@ -188,7 +201,7 @@ def _reopened(run: SyncRun, route: Route[Any], work: Work[Any]) -> bool:
     effects = []
     for one, effect in zip(row.effects, route.effects, strict=False):
         another = one.state == DONE and _wanted(run, effect, work) != one.fingerprint
-        effects.append(replace(one, state=PENDING, blob=None) if another else one)
+        effects.append(replace(one, state=PENDING) if another else one)
     version = source_version(work.record, route.reads)
     row = replace(row, source_version=version, written_version=version)
     work.row = replace(row, effects=(*effects, *row.effects[len(effects) :]))

@@ -1,21 +1,19 @@
-"""Documents that touch one object go one after another, and none while an earlier one may still be on its way."""
+"""Documents that touch one object go one after another, and none while its twin may still be on its way."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from ml_connector.domain.keys import source_version
-from ml_connector.domain.outcomes import Outcome
-from ml_connector.domain.reasons import reason
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from ml_connector.store import ledger
 from ml_connector.store.ledger import DONE
 from ml_connector.sync.asking import document
-from ml_connector.sync.run import SyncRun, event
+from ml_connector.sync.payloads import stored_payload
+from ml_connector.sync.run import SyncRun
 from ml_connector.sync.seams import Route, Turn
 from ml_connector.sync.work import Work
-from ml_connector.sync.writing import stored_payload
 
 
 def in_turn(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> tuple[list[Work[Any]], list[Work[Any]]]:
@@ -34,56 +32,26 @@ def in_turn(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> tupl
     return now, later
 
 
-def note_open_lanes(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> None:
-    """Remember what was created, or may have been, and what the target therefore may show at any moment."""
+async def twins(tx: AsyncConnection, run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> frozenset[str]:
+    """Rows whose document the target cannot tell yet from one that it does not show: of any run and any connection.
+
+    That is one of the same lane whose create is open, or the same paper created within the target's settle time.
+    """
     first = route.effects[0]
-    if first.operation == "act":
-        # An append says nothing about what others may append.
-        return
-    for work in works:
-        row = work.known
-        one = row.effects[0]
-        if one.open:
-            run.blocked |= {first.turn(stored_payload(run.store.keys, row, one)).lane} - {""}
-        elif one.state == DONE and one.blob is not None and row.last_run == run.id:
-            run.papers |= {first.turn(stored_payload(run.store.keys, row, one)).paper} - {""}
-
-
-async def hold_twins(
-    run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]
-) -> tuple[list[Work[Any]], list[Outcome]]:
-    """Hold the records that the target cannot tell yet from a document of ours that it does not show."""
-    turns = [_turn(run, route, work) for work in works]
-    papers = run.papers | await _papers_of_late(run, route, works, turns)
-    free: list[Work[Any]] = []
-    twins: list[Work[Any]] = []
-    for work, turn in zip(works, turns, strict=True):
-        (twins if turn.lane in run.blocked or turn.paper in papers - {""} else free).append(work)
-    if twins:
-        rows = []
-        for work in twins:
-            row = run.judged(work.known, Outcome.HELD, (reason("twin_in_doubt"),))
-            rows.append(replace(row, source_version=source_version(work.record, route.reads)))
-        async with run.transaction() as tx:
-            await run.save(tx, rows, [event("held", row) for row in rows])
-    return free, [Outcome.HELD] * len(twins)
-
-
-async def _papers_of_late(
-    run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], turns: Sequence[Turn]
-) -> frozenset[str]:
-    """What earlier runs, of any connection, created so lately that the target may not show it yet."""
-    first = route.effects[0]
-    labels = {run.label(route, work) for work, turn in zip(works, turns, strict=True) if turn.paper}
-    rows = await ledger.written_since(
-        run.store.db,
+    turns = {work.known.id: _turn(run, route, work) for work in works}
+    rivals = await ledger.rivals(
+        tx,
         target=(run.target_tenant, route.target_type),
-        labels=labels,
+        labels={run.label(route, work) for work in works if turns[work.known.id].lane},
         since=run.now - first.target.settle,
-        leave_out={work.known.id for work in works},
+        leave_out=turns.keys(),
     )
-    payloads = (stored_payload(run.store.keys, row, row.effects[0]) for row in rows if row.effects[0].blob)
-    return frozenset(first.turn(payload).paper for payload in payloads)
+    lanes: set[str] = set()
+    papers: set[str] = set()
+    for row in rivals:
+        turn = first.turn(stored_payload(run.store.keys, row, row.effects[0]))
+        (lanes if row.effects[0].open else papers).add(turn.lane if row.effects[0].open else turn.paper)
+    return frozenset(name for name, turn in turns.items() if turn.lane in lanes or turn.paper in papers - {""})
 
 
 def _turn(run: SyncRun, route: Route[Any], work: Work[Any]) -> Turn:

@@ -60,6 +60,9 @@ def _lay_over(run: SyncRun, route: Route[Any], work: Work[Any], row: str, sealed
 
 async def lay(run: SyncRun, route: Route[Any], row: LedgerRow, edits: dict[str, str], *, by: str) -> None:
     """Keep edits of a record for its replays; ConfigurationError names the field that cannot be edited."""
+    if row.posted or row.in_doubt:
+        stands = f"was posted as {row.target_id}" if row.posted else "may have been posted; that is settled first"
+        raise ConfigurationError(f"{row.label} {stands}, so it cannot be edited; correct it in one of the systems")
     key = row.external_id.split(":", 2)[2]
     record = (await route.source.by_key([key])).get(key)
     if record is None or isinstance(record, Unreadable):

@@ -37,6 +37,11 @@ async def request_replay(run: SyncRun, row: LedgerRow, *, by: str, recreate: boo
     """Make a record due whatever it stands at; with `recreate` its deleted document is made again as a new revision."""
     if recreate:
         row = _without_document(row)
+    elif row.complete:
+        # A value that others write too may not be as we left it, and nothing else would look.
+        again = {effect.name for effect in run.routes[row.route].effects if not effect.proves}
+        effects = tuple(replace(one, state=PENDING) if one.name in again else one for one in row.effects)
+        row = replace(row, effects=effects)
     due = replace(row, settings_version=_JUDGE_AGAIN, due_at=run.now)
     kind = "recreate_requested" if recreate else "replay_requested"
     async with run.transaction() as tx:

@@ -43,9 +43,8 @@ class Store:
 class SyncRun:
     """A run that holds the lease of (connection, direction).
 
-    `settings_version` is the connection's at its start, `page` the page that is worked on, `blocked` the lanes in
-    which a document may have been created that nobody has seen yet, `papers` what was created in this run, which the
-    target may not show yet, `young` a ledger without any history here.
+    `settings_version` is the connection's at its start, `page` the page that is worked on, `young` a ledger without
+    any history here.
     """
 
     id: str
@@ -60,8 +59,6 @@ class SyncRun:
     routes: dict[str, Route[Any]]
     page_size: int = 500
     page: str = ""
-    blocked: set[str] = field(default_factory=set)
-    papers: set[str] = field(default_factory=set)
     young: bool = True
     cache: PageCache = field(default_factory=PageCache)
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
+from ml_connector.domain.keys import digest
 from ml_connector.domain.outcomes import Decision
 from ml_connector.domain.records import Unreadable
 from ml_connector.domain.writes import Finding, Operation, Order, Sent
@@ -116,7 +117,8 @@ class Effect(Generic[R]):
     """One step of a route: which document goes to which target, about the object there or the record it came from.
 
     The first effect makes the document: created once, or (`upsert`, and `act` on a route that updates) brought in
-    line again whenever its payload changes. `clock_fields` stay outside the fingerprint.
+    line again whenever its payload changes. `clock_fields` stay outside the fingerprint. Finding it as intended
+    `proves` that our own write took effect, except for a value of the object that others may have set just so.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Effect(Generic[R]):
     operation: Operation = "act"
     about: Literal["target", "source"] = "target"
     clock_fields: frozenset[str] = frozenset()
+    proves: bool = True
     turn: Callable[[Mapping[str, Any]], Turn] = lambda _payload: Turn()
 
 
@@ -162,5 +165,5 @@ class Route(Generic[R]):
         return self.sources[0]
 
     def mark_of(self, stream: str) -> str:
-        """Under which name the mark of a stream is kept."""
-        return f"{self.name}:{stream}:{self.scope}" if self.scope else f"{self.name}:{stream}"
+        """Under which name the mark of a stream is kept; 64 characters hold it whatever the scope is called."""
+        return f"{stream}:{digest([self.name, self.scope])[:12]}" if self.scope else f"{stream}:{self.name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -10,13 +10,14 @@ import orjson
 
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.records import Unreadable
+from ml_connector.errors import AuthenticationError, ConnectorError, LeaseLostError
 from ml_connector.store import ledger, marks, pages
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.sync import overlays
 from ml_connector.sync.asking import ask
 from ml_connector.sync.doubt import settle
 from ml_connector.sync.judging import judge
-from ml_connector.sync.lanes import hold_twins, in_turn, note_open_lanes
+from ml_connector.sync.lanes import in_turn
 from ml_connector.sync.run import SyncRun
 from ml_connector.sync.seams import Route
 from ml_connector.sync.work import Page, Work
@@ -49,6 +50,10 @@ class Steps(Protocol):
         """Write what is left."""
         ...
 
+    async def leave(self, page: Page) -> None:
+        """The page is done: count its outcomes, which add up to what was read."""
+        ...
+
     async def advance(self, route: str, reached: Mapping[str, str]) -> None:
         """Move the high-water marks of a route's streams, last of all."""
         ...
@@ -63,15 +68,31 @@ async def chain(steps: Steps, route: str, *, kinds: Sequence[str] | None = None)
         while True:
             page = await steps.fetch(route, len(done), kind, cursor)
             cursor = page.cursor
-            page = await steps.match_check(page)
-            page = await steps.dedupe(page)
-            done.append(await steps.write(page))
+            for step in (steps.match_check, steps.dedupe, steps.write):
+                # A page that no record goes on from needs no further step.
+                page = await step(page) if page.pending else page
+            await steps.leave(page)
+            done.append(page)
             if page.mark:
                 reached[kind] = page.mark
             if page.last:
                 break
     await steps.advance(route, reached)
     return done
+
+
+async def each_route(routes: Iterable[str], take: Callable[[str], Awaitable[object]]) -> None:
+    """Take the routes in business order; one that cannot be taken keeps no other back, and fails the run at its end."""
+    failed: ConnectorError | None = None
+    for route in routes:
+        try:
+            await take(route)
+        except (AuthenticationError, LeaseLostError):
+            raise
+        except ConnectorError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 class EngineSteps:
@@ -141,10 +162,12 @@ class EngineSteps:
             works, outcomes, dropped = await self._again(plan, await self._remembered(page))
             page = page.counted((), dropped=dropped)
         outcomes += await self._finish(plan, works)
-        page = self._keep(page.counted(outcomes), "written", [])
-        if sum(page.counts.values()) + page.dropped != page.size:
+        return self._keep(page.counted(outcomes), "written", [])
+
+    async def leave(self, page: Page) -> None:
+        """Every record that was read has left with one outcome, or was decided on another page of the run."""
+        if page.pending or sum(page.counts.values()) + page.dropped != page.size:
             raise RuntimeError(f"page {page.id} of {page.size} records ended with outcomes {page.counts}")
-        return page
 
     async def advance(self, route: str, reached: Mapping[str, str]) -> None:
         """Move the high-water marks of a route's streams; they only go forward."""
@@ -227,7 +250,6 @@ class EngineSteps:
             # Also where nothing is left to do: the source may have changed while nobody knew what was written.
             more, left, dropped = await self._again(route, settled.clear, drop_seen=False)
             outcomes += settled.left + left
-            note_open_lanes(self.run, route, doubtful)
             clear += more
             if dropped:
                 raise RuntimeError("a settled record was dropped")
@@ -243,10 +265,7 @@ class EngineSteps:
                 asked = await ask(self.run, route, now)
                 outcomes += asked.left
                 now = asked.fresh + asked.unfinished
-            now, waiting = await hold_twins(self.run, route, now)
-            outcomes += waiting
             await write_all(self.run, route, now)
-            note_open_lanes(self.run, route, now)
             outcomes += [work.known.outcome for work in now if not _suspect(work)]
             # An edit between our read and the mark would leave every query, so these are read once more.
             more, left, _ = await self._again(route, [work for work in now if _suspect(work)], drop_seen=False)

@@ -87,7 +87,7 @@ class Work(Generic[R]):
     reread: bool = False
     updates: bool = False
     changed: tuple[str, ...] = ()
-    documents: dict[tuple[str, str, int], Mapping[str, Any]] = field(default_factory=dict)
+    documents: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def known(self) -> LedgerRow:

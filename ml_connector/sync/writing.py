@@ -12,23 +12,23 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ml_connector.domain.keys import ExternalId, canonical, fingerprint, idempotency_key, source_version
+from ml_connector.domain.keys import ExternalId, fingerprint, idempotency_key, source_version
 from ml_connector.domain.money import plain
 from ml_connector.domain.outcomes import Claim, Outcome
-from ml_connector.domain.reasons import reason
+from ml_connector.domain.reasons import Reason, reason
 from ml_connector.domain.writes import Done, Doubt, NotSent, Order, Refused, Sent, Stopped
 from ml_connector.errors import ConnectorError
 from ml_connector.store import reservations
 from ml_connector.store.audit import AuditEvent
-from ml_connector.store.crypto import Keys
 from ml_connector.store.leases import LENGTH_S
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, REFUSED, EffectRow, LedgerRow
 from ml_connector.store.reservations import LineUse
+from ml_connector.sync import lanes
 from ml_connector.sync.asking import document, order, reserved
 from ml_connector.sync.judging import expired
+from ml_connector.sync.payloads import seal, stored_payload
 from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Effect, Route
 from ml_connector.sync.work import Work, pack
@@ -50,19 +50,6 @@ async def write_all(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]])
     for failure in ended:
         if failure is not None:
             raise failure
-
-
-def sealed_about(row: LedgerRow, effect: EffectRow) -> str:
-    """What binds a sealed payload to its place."""
-    return f"{row.id}/{effect.name}"
-
-
-def stored_payload(keys: Keys, row: LedgerRow, effect: EffectRow) -> dict[str, Any]:
-    """The payload of an effect exactly as it was intended."""
-    if effect.blob is None:
-        return {}
-    payload: dict[str, Any] = orjson.loads(keys.open(effect.blob, about=sealed_about(row, effect)))
-    return payload
 
 
 @dataclass(slots=True)
@@ -160,6 +147,8 @@ class _Chunk:
         todo = self._at(ordinal, PENDING) + self._at(ordinal, REFUSED)
         if ordinal == 0 and todo:
             todo = await self._reserve(tx, todo)
+            todo = await self._without_twins(tx, todo) if effect.operation == "create" else todo
+            self.claims = [row for work in todo for row in reserved(self.run, work.known, work, permanent=False)]
         orders: dict[str, Order] = {}
         for work in todo:
             payload = self._plan(work, ordinal, effect)
@@ -191,7 +180,7 @@ class _Chunk:
             revision=revision,
             key=key,
             fingerprint=print_now,
-            blob=self._seal(row, before, payload),
+            blob=seal(self.run.store.keys, row, before, payload),
             epoch=self.run.lease.epoch,
             doubt_since=None,
         )
@@ -216,11 +205,6 @@ class _Chunk:
             snapshot=snapshot,
         )
 
-    def _seal(self, row: LedgerRow, effect: EffectRow, payload: Mapping[str, Any]) -> bytes:
-        return self.run.store.keys.seal(
-            canonical(payload), about=sealed_about(row, effect), schema=f"{row.route}.{effect.name}", version=1
-        )
-
     async def _reserve(self, tx: AsyncConnection, todo: list[Work[Any]]) -> list[Work[Any]]:
         """Take the receipts under a lock; who finds too little left is held, whatever the check saw before."""
         claims = [claim for work in todo if work.decision for claim in work.decision.claims]
@@ -236,22 +220,29 @@ class _Chunk:
             own = work.decision.claims if work.decision else ()
             short = next((claim for claim in own if abs(claim.quantity) > room.left(claim)), None)
             if short is not None:
-                self._hold(work, short, room.left(short))
+                self._hold(work, _shortage(short, room.left(short)))
                 continue
             for claim in own:
                 room.take(claim)
             granted.append(work)
-        self.claims = [row for work in granted for row in reserved(self.run, work.known, work, permanent=False)]
         return granted
 
-    def _hold(self, work: Work[Any], claim: Claim, left: Decimal) -> None:
-        code = "receipt_missing" if claim.quantity >= 0 else "credit_exceeds_posted"
-        numbers = {"billed": plain(abs(claim.quantity)), "available": plain(max(left, Decimal(0)))}
-        why = reason(code, po=claim.po_number, line=claim.po_line, **numbers)
+    async def _without_twins(self, tx: AsyncConnection, todo: list[Work[Any]]) -> list[Work[Any]]:
+        """Asked here, under the lock on the orders, so that two runs cannot intend the same paper side by side."""
+        twins = await lanes.twins(tx, self.run, self.route, todo)
+        for work in todo:
+            if work.known.id in twins:
+                self._hold(work, reason("twin_in_doubt"))
+        return [work for work in todo if work.known.id not in twins]
+
+    def _hold(self, work: Work[Any], why: Reason) -> None:
+        """The record waits after all; a hold that has outlived its limit is rejected, here as anywhere."""
         version = source_version(work.record, self.route.reads)
-        work.row = replace(self.run.judged(work.known, Outcome.HELD, (why,)), source_version=version)
+        row = replace(self.run.judged(work.known, Outcome.HELD, (why,)), source_version=version)
+        outcome, reasons = expired(self.run, self.route, row)
+        work.row = row if outcome is Outcome.HELD else self.run.judged(row, outcome, reasons)
         self.alive.discard(work.known.id)
-        self._note(work, event("held", work.known))
+        self._note(work, event(outcome.value, work.known))
 
     # ---- confirm
 
@@ -344,6 +335,8 @@ class _Room:
 
     def left(self, claim: Claim) -> Decimal:
         """What an invoice may still take of its receipts, or a credit of what we posted."""
+        if claim.undoes:
+            return abs(claim.quantity)
         use = self.used.get((claim.po_number, claim.po_line), LineUse())
         return claim.limit - use.total if claim.quantity >= 0 else use.posted
 
@@ -353,3 +346,9 @@ class _Room:
         use = self.used.get(key, LineUse())
         posted = use.posted + min(claim.quantity, Decimal(0))
         self.used[key] = replace(use, total=use.total + claim.quantity, posted=posted)
+
+
+def _shortage(claim: Claim, left: Decimal) -> Reason:
+    code = "receipt_missing" if claim.quantity >= 0 else "credit_exceeds_posted"
+    numbers = {"billed": plain(abs(claim.quantity)), "available": plain(max(left, Decimal(0)))}
+    return reason(code, po=claim.po_number, line=claim.po_line, **numbers)

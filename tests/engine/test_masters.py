@@ -88,7 +88,7 @@ async def test_a_code_with_a_hyphen_would_split_an_account(tmp_path: Path, sqlit
     assert (await tell.stands(world))["CC-7"] == "rejected code_has_hyphen"
 
 
-async def test_another_lookup_gets_all_codes_from_the_beginning(tmp_path: Path, sqlite_template: Path) -> None:
+async def test_a_code_that_comes_later_is_one_more_value(tmp_path: Path, sqlite_template: Path) -> None:
     world = await tell.make(tmp_path, sqlite_template, **CODES)
     await run(world)
     await world.pass_time(10 * tell.DAY_S)

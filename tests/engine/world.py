@@ -25,7 +25,7 @@ from ml_connector.store import ledger
 from ml_connector.store.crypto import Keys
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.store.tenants import ConnectionRow
-from ml_connector.sync.steps import chain
+from ml_connector.sync.steps import chain, each_route
 from sandbox.kit.clock import Clock
 from tests.engine.faults import Faults, FaultyDatabase, FaultyTransport, Killed
 
@@ -113,9 +113,12 @@ class World:
         """One run of a direction, every route in order; the outcomes of what it read."""
         counts: Counter[str] = Counter()
         async with self.session(direction, connection, run_id=run_id) as session:
-            for route in session.steps.run.routes:
+
+            async def take(route: str) -> None:
                 for page in await chain(session.steps, route):
                     counts.update(page.counts)
+
+            await each_route(session.steps.run.routes, take)
             await session.finish(counts)
         return counts
 

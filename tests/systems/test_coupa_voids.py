@@ -53,9 +53,9 @@ async def test_the_mark_is_the_newest_change_as_text_that_sorts_like_time() -> N
         assert batch.mark < at(5.01).isoformat(timespec="microseconds")
 
 
-async def test_a_later_run_goes_back_two_minutes_and_never_moves_the_mark_back() -> None:
+async def test_a_later_run_goes_back_ten_minutes_and_never_moves_the_mark_back() -> None:
     async with stand_in() as coupa:
-        await coupa.seed(invoices=[voided(1, at(-3)), voided(2, at(-1)), voided(3, at(0))])
+        await coupa.seed(invoices=[voided(1, at(-12)), voided(2, at(-9)), voided(3, at(0))])
         since = at(0.5).isoformat(timespec="microseconds")
         (batch,) = await read(stream(coupa), since)
         assert (keys([batch]), batch.mark) == (["2", "3"], since)

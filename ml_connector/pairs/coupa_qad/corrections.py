@@ -15,6 +15,7 @@ from ml_connector.pairs.coupa_qad.ours import OurVouchers, PostedDocument
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.sync.seams import Facts, Turn
+from ml_connector.systems.qad.lookups import side_by_side
 from ml_connector.systems.qad.ports import InvoiceSeen, QadPort
 
 READS = frozenset({"status"})
@@ -31,19 +32,22 @@ class _Context:
 
 
 class CorrectionCheck:
-    """A void is corrected when its voucher is ours, known as it was sent, and still open in QAD."""
+    """A void is corrected when its voucher is ours, known as it was sent, and QAD shows nothing of it as paid."""
 
     def __init__(self, qad: QadPort, vouchers: OurVouchers, settings: CoupaQadSettings) -> None:
         self._qad = qad
         self._vouchers = vouchers
         self._domain = settings.qad.domain
+        self._workers = settings.qad.limits.concurrency
 
     async def load(self, records: Sequence[SupplierInvoice]) -> _Context:
         """The ledger's rows and payloads of these invoices, and their vouchers as they are now."""
         keys = [one.key for one in records if one.status == "voided"]
-        posted = await self._vouchers.posted(keys)
-        shown = {key: await self._qad.get_invoice(one.voucher) for key, one in posted.items()}
-        return _Context(await self._vouchers.rows(keys), posted, shown)
+        rows = await self._vouchers.rows(keys)
+        posted = await self._vouchers.posted(rows)
+        vouchers = [one.voucher for one in posted.values()]
+        shown = await side_by_side(self._qad.get_invoice, vouchers, self._workers)
+        return _Context(rows, posted, dict(zip(posted, shown, strict=True)))
 
     def decide(self, records: Sequence[SupplierInvoice], context: _Context) -> list[Decision]:
         """One decision per void."""
@@ -60,7 +64,7 @@ class CorrectionCheck:
         shown = context.shown[invoice.key]
         if not posted.payload or shown is None:
             return rejected(reason("reverse", target=posted.voucher))
-        if not shown.open:
+        if not shown.untouched:
             return rejected(reason("settled_before_void", target=posted.voucher))
         return Decision(
             Verdict.READY,
@@ -71,7 +75,7 @@ class CorrectionCheck:
 
     def _claim(self, place: tuple[str, int], quantity: Decimal) -> Claim:
         """Give back what the voucher holds; a corrected credit note takes it again."""
-        return Claim(self._domain, *place, -quantity, limit=_ALL)
+        return Claim(self._domain, *place, -quantity, limit=_ALL, undoes=True)
 
 
 def _returned(posted: PostedDocument) -> list[Allotment]:

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
-from ml_connector.domain.keys import ExternalId
+from ml_connector.domain.keys import ExternalId, digest
 from ml_connector.store import ledger
-from ml_connector.store.ledger import LedgerRow
+from ml_connector.store.ledger import IN_DOUBT, INTENDED, LedgerRow
+from ml_connector.store.schema import connection, effect, reservation
 from ml_connector.store.schema import ledger as ledger_table
-from ml_connector.store.schema import reservation
 from ml_connector.store.tenants import ConnectionRow, Connections
+from ml_connector.sync.payloads import stored_payload
 from ml_connector.sync.run import Store
-from ml_connector.sync.writing import stored_payload
 
-FORWARD = "coupa_to_qad"
+FORWARD, BACK = "coupa_to_qad", "qad_to_coupa"
+# Values that one question compares with; SQLite and PostgreSQL take many more.
+_MOST = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class PostedDocument:
 class OurVouchers:
     """Reads the ledger of one connection's way there.
 
-    Vouchers of a connection that is gone belong to the first by name of those that join the same tenants now.
+    Vouchers of a connection that is gone belong to its heir (`store.ledger.is_heir`).
     """
 
     def __init__(self, store: Store, connections: Connections, row: ConnectionRow) -> None:
@@ -55,19 +57,49 @@ class OurVouchers:
         return found
 
     async def unconfirmed(self) -> frozenset[str]:
-        """Numbers of invoices whose posting is in doubt: a voucher that nobody knows yet may be theirs."""
-        query = select(ledger_table.c.label).where(
-            ledger_table.c.connection == self._row.name,
-            ledger_table.c.direction == FORWARD,
-            ledger_table.c.outcome == "in_doubt",
-            ledger_table.c.target_id.is_(None),
-        )
-        async with self._store.db.read() as tx:
-            return frozenset((await tx.execute(query)).scalars())
+        """Numbers of invoices that may have been posted and nobody knows: a voucher of no known row may be theirs.
 
-    async def posted(self, keys: Sequence[str]) -> dict[str, PostedDocument]:
-        """The vouchers of invoices by their Coupa id, exactly as they were sent; those never posted are left out."""
-        rows = await self.rows(keys)
+        Whatever became of the record since: a person may still settle it as written.
+        """
+        query = select(ledger_table.c.label).join_from(ledger_table, effect, effect.c.ledger_id == ledger_table.c.id)
+        creating = (effect.c.ordinal == 0) & effect.c.state.in_([INTENDED, IN_DOUBT])
+        async with self._store.db.read() as tx:
+            mine = ledger_table.c.connection == self._row.name
+            if await ledger.is_heir(tx, self._row.name):
+                mine |= self._orphaned()
+            return frozenset((await tx.execute(query.where(self._forward(), creating, mine))).scalars())
+
+    async def whose(self) -> str:
+        """Names the connections whose vouchers are ours now; more of them sort later than fewer."""
+        query = select(ledger_table.c.connection).distinct().where(self._forward(), self._orphaned())
+        names = {self._row.name}
+        async with self._store.db.read() as tx:
+            if await ledger.is_heir(tx, self._row.name):
+                names.update((await tx.execute(query)).scalars())
+        return f"{len(names):04d}-{digest(sorted(names))[:12]}"
+
+    async def told(self, payments: Sequence[str]) -> dict[str, str]:
+        """Allocations of these payments that the ledger has: their keys and the documents' references."""
+        start = f"{self._row.target_tenant}:payment:"
+        found: dict[str, str] = {}
+        async with self._store.db.read() as tx:
+            for first in range(0, len(payments), _MOST):
+                heads: dict[int, list[str]] = {}
+                for payment in payments[first : first + _MOST]:
+                    heads.setdefault(len(start) + len(payment) + 1, []).append(f"{start}{payment}>")
+                query = select(ledger_table.c.external_id, ledger_table.c.label).where(
+                    ledger_table.c.direction == BACK,
+                    ledger_table.c.target_tenant == self._row.source_tenant,
+                    # Equal beginnings of equal length: exact in every collation, which a range of texts is not.
+                    or_(*(func.substr(ledger_table.c.external_id, 1, size).in_(some) for size, some in heads.items())),
+                )
+                for external_id, label in await tx.execute(query):
+                    key = ExternalId.parse(external_id).key
+                    found[key] = label.removesuffix(f" {key.partition('>')[0]}")
+        return found
+
+    async def posted(self, rows: Mapping[str, LedgerRow]) -> dict[str, PostedDocument]:
+        """The vouchers of ledger rows by Coupa id, exactly as they were sent; those never posted are left out."""
         held = await self._held([row.id for row in rows.values()])
         return {
             key: PostedDocument(
@@ -86,6 +118,11 @@ class OurVouchers:
         found = await ledger.load(self._store.db, ids)
         return {ids[row_id]: row for row_id, row in found.items() if row.route == route}
 
+    async def corrected(self, keys: Sequence[str]) -> dict[str, str]:
+        """The correction of each voided invoice by its Coupa id; those without one are left out."""
+        rows = await self.rows(keys, route="corrections", kind="invoice_void")
+        return {key: row.target_id for key, row in rows.items() if row.target_id and row.posted}
+
     async def _held(self, rows: Sequence[str]) -> dict[str, dict[tuple[str, int], tuple[Decimal, Mapping[str, str]]]]:
         found: dict[str, dict[tuple[str, int], tuple[Decimal, Mapping[str, str]]]] = {}
         async with self._store.db.read() as tx:
@@ -95,10 +132,22 @@ class OurVouchers:
 
     async def _mine(self) -> tuple[frozenset[str], bool]:
         """Names of all connections, and whether this one is the heir of those that are gone."""
-        rows = await self._connections.list()
-        tenants = (self._row.pair, self._row.source_tenant, self._row.target_tenant)
-        alike = [one.name for one in rows if (one.pair, one.source_tenant, one.target_tenant) == tenants]
-        return frozenset(one.name for one in rows), min(alike, default="") == self._row.name
+        async with self._store.db.read() as tx:
+            heir = await ledger.is_heir(tx, self._row.name)
+        return frozenset(one.name for one in await self._connections.list()), heir
+
+    def _forward(self) -> Any:
+        """Invoices on the way between the two tenants."""
+        table = ledger_table.c
+        return (
+            (table.direction == FORWARD)
+            & (table.route == "invoices")
+            & (table.target_tenant == self._row.target_tenant)
+            & table.external_id.startswith(f"{self._row.source_tenant}:")
+        )
+
+    def _orphaned(self) -> Any:
+        return ledger_table.c.connection.not_in(select(connection.c.name))
 
     def _is_mine(self, row: LedgerRow, mine: tuple[frozenset[str], bool]) -> bool:
         known, heir = mine

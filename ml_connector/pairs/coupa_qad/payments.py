@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from ml_connector.pairs.coupa_qad.ours import OurVouchers
 from ml_connector.sync.seams import Batch, Facts, Source, Turn
 from ml_connector.systems.coupa.client import CoupaClient
 from ml_connector.systems.coupa.payments import InvoiceToPay, invoices_to_pay
+from ml_connector.systems.qad.payments import document_in
 
 READS = frozenset({"document", "state", "amount", "discount", "currency"})
 CLOCK_FIELDS = frozenset({"paid_on"})
@@ -37,16 +38,34 @@ class PaymentsOfOurs:
         return self._inner.stream
 
     async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[PaymentAllocation]]:
-        """Batches with what pays a voucher of ours, or one that may turn out to be."""
-        async for batch in self._inner.pages(start, since):
-            ours = await self._vouchers.invoices(one.document for one in batch.records)
+        """Batches with what pays a voucher of ours, or one that may turn out to be.
+
+        What is not ours leaves no trace, so a mark holds only for those whose vouchers are ours now: the heir of
+        another connection begins anew.
+        """
+        whose = await self._vouchers.whose()
+        day, _, before = (since or "").partition(" ")
+        async for batch in self._inner.pages(start, day if before == whose else None):
+            # In this order: a posting that is confirmed meanwhile is among both, never among none.
             doubtful = await self._vouchers.unconfirmed()
-            kept = [one for one in batch.records if one.document in ours or one.reference in doubtful]
-            yield batch._replace(records=kept)
+            paid = {one.document for one in batch.records} | {document_in(one.key) for one in batch.unreadable}
+            ours = await self._vouchers.invoices(paid - {""})
+            yield Batch(
+                [one for one in batch.records if one.document in ours or one.reference in doubtful],
+                [one for one in batch.unreadable if _may_be_ours(one, ours, doubtful)],
+                batch.cursor,
+                f"{batch.mark} {whose}" if batch.mark else "",
+            )
 
     async def by_key(self, keys: Sequence[str]) -> Mapping[str, PaymentAllocation | Unreadable]:
         """The allocations with these keys as they are now."""
         return await self._inner.by_key(keys)
+
+
+def _may_be_ours(one: Unreadable, ours: Collection[str], doubtful: Collection[str]) -> bool:
+    """Its document is ours or not known; while a posting is unconfirmed, every document may be its voucher."""
+    document = document_in(one.key)
+    return not document or document in ours or bool(doubtful)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +73,7 @@ class _Context:
     invoice_of: Mapping[str, str]
     invoices: Mapping[str, InvoiceToPay | Unreadable]
     doubtful: frozenset[str]
+    corrected: Mapping[str, str]
 
 
 class PaymentCheck:
@@ -66,11 +86,11 @@ class PaymentCheck:
 
     async def load(self, records: Sequence[PaymentAllocation]) -> _Context:
         """Whose vouchers these are, and how Coupa shows the invoices behind them."""
+        doubtful = await self._vouchers.unconfirmed()
         invoice_of = await self._vouchers.invoices(one.document for one in records)
-        doubtful = frozenset[str]()
-        if any(one.document not in invoice_of for one in records):
-            doubtful = await self._vouchers.unconfirmed()
-        return _Context(invoice_of, await invoices_to_pay(self._coupa, set(invoice_of.values())), doubtful)
+        invoices = await invoices_to_pay(self._coupa, set(invoice_of.values()))
+        voided = [key for key, one in invoices.items() if isinstance(one, InvoiceToPay) and one.status == "voided"]
+        return _Context(invoice_of, invoices, doubtful, await self._vouchers.corrected(voided))
 
     def decide(self, records: Sequence[PaymentAllocation], context: _Context) -> list[Decision]:
         """One decision per allocation; they do not use each other up."""
@@ -95,6 +115,9 @@ class PaymentCheck:
         if one.currency != invoice.currency:
             return rejected(reason("payment_currency", found=one.currency, currency=invoice.currency))
         if one.state == "paid" and invoice.status == "voided":
+            if by := context.corrected.get(key):
+                # Clearing a voucher against its correction is what follows a correction, and pays nothing.
+                return skipped(reason("reversed_by", target=one.document, by=by))
             return rejected(reason("paid_but_voided", voucher=one.document, invoice=key, status=invoice.status))
         return Decision(Verdict.READY, extra={"invoice": key, "credit": invoice.total < 0})
 

@@ -117,9 +117,9 @@ def invoices(ends: Ends) -> Route[SupplierInvoice]:
         target_type="supplier_invoice",
         records=_INVOICES,
         reads=READS,
-        # Voids are read whatever their exported flag says: one of a posted invoice must come to a person.
+        # Voids are a stream of their own, whatever their exported flag says: nobody marks them, so it never ends.
         sources=(
-            ApprovedInvoices(coupa, statuses=("approved", "voided"), filters=_filters(settings)),
+            ApprovedInvoices(coupa, filters=_filters(settings)),
             _voids(ends),
         ),
         check=_check(ends),

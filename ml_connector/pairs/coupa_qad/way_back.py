@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from ml_connector.domain.keys import digest
 from ml_connector.domain.records import PaymentAllocation, ReferenceCode, Supplier
 from ml_connector.pairs.coupa_qad import masters, payments
 from ml_connector.pairs.coupa_qad.routes import Ends
 from ml_connector.pairs.coupa_qad.settings import ReferenceData
 from ml_connector.sync.seams import Effect, Route
 from ml_connector.systems.coupa.payments import InvoicePayments, PaidFlag
-from ml_connector.systems.coupa.upserts import LookupValues, Suppliers
+from ml_connector.systems.coupa.upserts import LookupValues, Suppliers, parent_of
 from ml_connector.systems.qad.masters import Code
 from ml_connector.systems.qad.sources import Payments, ReferenceCodes, SupplierChanges
 
@@ -74,11 +75,14 @@ def codes(ends: Ends, rules: ReferenceData) -> Route[ReferenceCode]:
     """One kind of QAD's codes to the values of a Coupa lookup, by external reference number."""
 
     async def known(wanted: Collection[str]) -> Collection[str]:
-        return {one.external_ref_num for one in await ends.coupa.lookup_values(rules.lookup, wanted)}
+        values = await ends.coupa.lookup_values(rules.lookup, wanted)
+        return {one.external_ref_num for one in values if parent_of(one) == rules.parent}
 
+    # Another lookup is another home: its values are other objects, and those in the old one are left as they are.
+    home = digest([rules.lookup, rules.parent])[:6]
     return Route(
-        name=rules.source,
-        record_type=_TYPES[rules.source],
+        name=f"{rules.source}-{home}",
+        record_type=f"{_TYPES[rules.source]}-{home}",
         target_type="lookup_value",
         records=_CODES,
         reads=masters.CODE_READS,
@@ -96,7 +100,6 @@ def codes(ends: Ends, rules: ReferenceData) -> Route[ReferenceCode]:
         key=lambda one: one.code,
         label=lambda one: one.code,
         on_change="update",
-        scope=f"{rules.lookup}/{rules.parent}",
     )
 
 
@@ -110,7 +113,11 @@ def paid_invoices(ends: Ends) -> Route[PaymentAllocation]:
         target_type="invoice_payment",
         records=_PAYMENTS,
         reads=payments.READS,
-        sources=(payments.PaymentsOfOurs(Payments(ends.qad.client, begin=first), ends.vouchers),),
+        sources=(
+            payments.PaymentsOfOurs(
+                Payments(ends.qad.client, begin=first, known=ends.vouchers.told), ends.vouchers
+            ),
+        ),
         check=payments.PaymentCheck(ends.coupa, ends.vouchers, token_of),
         effects=(
             Effect(
@@ -120,7 +127,7 @@ def paid_invoices(ends: Ends) -> Route[PaymentAllocation]:
                 clock_fields=payments.CLOCK_FIELDS,
                 turn=payments.turn,
             ),
-            Effect(name="paid", target=PaidFlag(ends.coupa), document=payments.paid),
+            Effect(name="paid", target=PaidFlag(ends.coupa), document=payments.paid, proves=False),
         ),
         key=lambda one: one.key,
         label=lambda one: f"{one.reference} {one.payment}",

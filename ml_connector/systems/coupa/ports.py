@@ -43,7 +43,8 @@ __all__ = [
 ZERO = Decimal(0)
 VOIDED = ("voided",)
 # Further back than any clock of the instance is off, and than a change needs to show.
-LOOKBACK = timedelta(minutes=2)
+# Longer than the sheet's two minutes: Coupa may take five to show a change.
+LOOKBACK = timedelta(minutes=10)
 
 
 def to_supplier_invoice(invoice: wire.Invoice) -> SupplierInvoice:

@@ -10,7 +10,8 @@ from ml_connector.sync.seams import Batch
 from ml_connector.systems.coupa.client import CoupaClient
 from ml_connector.systems.coupa.models import ChangedSupplier
 
-LOOKBACK = timedelta(minutes=2)
+# Longer than the sheet's two minutes: Coupa may take five to show a change.
+LOOKBACK = timedelta(minutes=10)
 
 
 class SupplierChanges:

@@ -65,7 +65,7 @@ class _Masters(ABC, Generic[Model]):
         if len(hits) > 1:
             return Several(tuple(hits))
         for found, row in hits.items():
-            return Found(found, self._differing(payload, row, self._members(payload)))
+            return Found(found, self._differing(payload, row, self._adopted(payload)))
         near = (row for row in (*rows, *namesakes) if self._near(payload, row))
         return next((Foreign(self._id(row)) for row in near), Absent())
 
@@ -105,6 +105,10 @@ class _Masters(ABC, Generic[Model]):
     def _members(self, payload: Payload) -> tuple[str, ...]:
         """The members of the payload that the object is to show."""
         return tuple(name for name in self._writable if payload.get(name) is not None)
+
+    def _adopted(self, payload: Payload) -> tuple[str, ...]:
+        """The members in which an object that was there before us is brought in line."""
+        return self._members(payload)
 
     def _place(self, payload: Payload) -> dict[str, Any]:
         """What only a new object is told beside its members."""
@@ -164,6 +168,10 @@ class Suppliers(_Masters[Supplier]):
     def _members(self, payload: Payload) -> tuple[str, ...]:
         return tuple(name for name in self._writable if payload.get(name))
 
+    def _adopted(self, payload: Payload) -> tuple[str, ...]:
+        # Who was blocked in Coupa, or is not through its approval yet, is not made active by being known elsewhere.
+        return tuple(name for name in self._members(payload) if name != "status" or payload["status"] != "active")
+
     def _id(self, row: Supplier) -> str:
         return str(row.id)
 
@@ -211,7 +219,7 @@ class LookupValues(_Masters[LookupValue]):
             "name": row.name,
             "description": row.description,
             "active": row.active,
-            "parent": _parent(row),
+            "parent": parent_of(row),
         }
 
     def _place(self, payload: Payload) -> dict[str, Any]:
@@ -227,11 +235,11 @@ class LookupValues(_Masters[LookupValue]):
         return body
 
     def _same(self, payload: Payload, row: LookupValue) -> bool:
-        return row.external_ref_num == payload["code"] and _parent(row) == (payload.get("parent") or "")
+        return row.external_ref_num == payload["code"] and parent_of(row) == (payload.get("parent") or "")
 
     def _near(self, payload: Payload, row: LookupValue) -> bool:
         alike = _alike(row.name, payload["name"]) or _alike(row.external_ref_num, payload["code"])
-        return alike and _parent(row) == (payload.get("parent") or "")
+        return alike and parent_of(row) == (payload.get("parent") or "")
 
     async def _keyed(self, payloads: Sequence[Payload]) -> list[LookupValue]:
         found: list[LookupValue] = []
@@ -253,7 +261,8 @@ def _by_lookup(payloads: Sequence[Payload]) -> dict[str, list[Payload]]:
     return groups
 
 
-def _parent(row: LookupValue) -> str:
+def parent_of(row: LookupValue) -> str:
+    """External reference code of the value that a value hangs under, empty for none."""
     return row.parent.external_ref_code if row.parent else ""
 
 

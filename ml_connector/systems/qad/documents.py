@@ -27,7 +27,10 @@ class DocumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class InvoiceSeen:
-    """A supplier invoice as QAD shows it; `key` is entity/year/daybook/voucher, `kind` our word where we know QAD's."""
+    """A supplier invoice as QAD shows it; `key` is entity/year/daybook/voucher, `kind` our word where we know QAD's.
+
+    `open` and `balance` (what is still owed, in the invoice's currency) are None where QAD does not show them.
+    """
 
     key: str
     token: str
@@ -38,8 +41,14 @@ class InvoiceSeen:
     currency: str
     status: str
     hold_amount: Decimal
-    open: bool
+    open: bool | None
     invoice_date: str = ""
+    balance: Decimal | None = None
+
+    @property
+    def untouched(self) -> bool:
+        """QAD shows it as open, and nothing of it as paid."""
+        return self.open is True and self.balance is not None and abs(self.balance) == abs(self.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,7 @@ def seen(row: InvoiceRow, settings: InvoiceSettings) -> InvoiceSeen:
         hold_amount=row.hold_amount,
         open=row.open,
         invoice_date=row.invoice_date.partition("T")[0],
+        balance=row.balance,
     )
 
 

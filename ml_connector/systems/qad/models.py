@@ -34,8 +34,9 @@ def _number(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text)]
 Day = Annotated[date, BeforeValidator(_day)]
 Number = Annotated[Decimal, BeforeValidator(_number), Field(allow_inf_nan=False)]
-SomeDay = Annotated[date | None, BeforeValidator(lambda value: _day(value) or None)]
 Exact = Annotated[Decimal, Field(allow_inf_nan=False)]
+SomeNumber = Annotated[Exact | None, BeforeValidator(lambda value: None if value == "" else value)]
+SomeDay = Annotated[date | None, BeforeValidator(lambda value: _day(value) or None)]
 
 
 class _Row(BaseModel):
@@ -101,7 +102,9 @@ class InvoiceRow(_Row):
     currency: Text = ""
     status: Text = ""
     hold_amount: Number = Decimal(0)
-    open: bool = True
+    open: bool | None = None
+    balance: Exact = Annotated[Decimal, Field(allow_inf_nan=False)]
+SomeNumber = None
 
 
 class MatchRow(_Row):

@@ -102,6 +102,7 @@ _INVOICE_FIELDS = {
     "posting_date": "postingDate",
     "currency": "currencyCode",
     "amount": "originalAmountTC",
+    "balance": "balanceTC",
     "hold_amount": "holdAmountTC",
     "status": "invoiceStatusCode",
     "matching_status": "receiverMatchingStatus",
