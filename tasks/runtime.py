@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -88,6 +89,8 @@ async def sync_run(direction: str, connection: str, *, part: str = "") -> AsyncI
     A refused login ends the block quietly, with the final state in the run: everything that would use the login stops.
     """
     _refuse_ephemeral_server()
+    # What is loaded by now stays to the end of the process, so the collector need not look at it again and again.
+    gc.freeze()
     run = ActiveRun(connection, direction)
     flow_run: Any = get_run_context().flow_run  # type: ignore[union-attr]
     run_id = f"{flow_run.id}/{part}" if part else str(flow_run.id)

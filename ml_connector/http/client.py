@@ -224,9 +224,9 @@ class HttpClient:
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
         pairs = list(params.items() if isinstance(params, Mapping) else params or ())
-        query = httpx.QueryParams(pairs) if pairs else None
-        url = join(self.base_url, path)
-        return self._http.build_request(method, url, params=query, headers=sent, content=body, data=form)
+        # One address in one go: httpx would take it apart once more for the parameters.
+        url = httpx.URL(join(self.base_url, path) + (f"?{httpx.QueryParams(pairs)}" if pairs else ""))
+        return self._http.build_request(method, url, headers=sent, content=body, data=form)
 
     def _unavailable(self, response: httpx.Response, about: _About) -> TransientError:
         pause = retry_after(response, self.clock.now())

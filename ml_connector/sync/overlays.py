@@ -68,19 +68,24 @@ async def lay(run: SyncRun, route: Route[Any], row: LedgerRow, edits: dict[str, 
     if record is None or isinstance(record, Unreadable):
         raise ConfigurationError(f"{row.label} cannot be read from its source, so it cannot be edited")
     document = route.records.dump_python(record, mode="json")
-    kept: list[tuple[str, bytes]] = []
+    kept: list[tuple[str, bytes | None]] = []
     for path, value in edits.items():
         holder, name = _place(document, path) if _editable(route, path) else (None, "")
         if holder is None:
             allowed = ", ".join(sorted(route.editable))
             raise ConfigurationError(f"{path} of {row.label} cannot be edited; these can: {allowed}")
         content = orjson.dumps({"value": value, "replaced": holder[name]})
-        kept.append((path, run.store.keys.seal(content, about=_about(row.id, path), schema="overlay", version=1)))
+        sealed = run.store.keys.seal(content, about=_about(row.id, path), schema="overlay", version=1)
+        # What the source says itself needs no overlay: this is how an edit is taken back.
+        kept.append((path, None if holder[name] == value else sealed))
         holder[name] = value
     _check(route, document, row)
     async with run.transaction() as tx:
         for path, blob in kept:
-            await overlays.put(run.store.db, tx, row=row.id, path=path, blob=blob, now=run.now)
+            if blob is None:
+                await overlays.drop(tx, row.id, path)
+            else:
+                await overlays.put(run.store.db, tx, row=row.id, path=path, blob=blob, now=run.now)
         about = {"record": row.label, "fields": sorted(edits), "by": by}
         edited = AuditEvent("edited_for_replay", row.external_id, about, detail=dict(edits))
         await run.store.audit.append(tx, run.chain, [edited])

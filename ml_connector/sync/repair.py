@@ -15,7 +15,7 @@ from ml_connector.errors import ConfigurationError
 from ml_connector.store import ledger, reservations
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, EffectRow, LedgerRow
 from ml_connector.sync.run import SyncRun, event
-from ml_connector.sync.seams import Route
+from ml_connector.sync.seams import Nameable, Route
 
 # Older than any version of settings, so that a standing rejection is judged again.
 _JUDGE_AGAIN = -1
@@ -62,6 +62,9 @@ async def settle_written(run: SyncRun, route: Route[Any], row: LedgerRow, target
     """A person has seen the effect in the target: it is done under that id, and what follows it goes on."""
     one = _doubtful(row)
     first = one.ordinal == 0
+    target = route.effects[one.ordinal].target
+    if isinstance(target, Nameable) and (problem := await target.problem(target_id)):
+        raise ConfigurationError(f"{row.label} cannot be settled as {target_id}: {problem}")
     if first and await run.owned_elsewhere(route, {row.id: target_id}):
         raise ConfigurationError(f"{target_id} belongs to another record already; see: audit show {target_id}")
     row = row.with_effect(replace(one, state=DONE, target_id=target_id, doubt_since=None))

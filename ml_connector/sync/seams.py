@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from pydantic import TypeAdapter
 
@@ -84,6 +84,15 @@ class Target(Protocol):
 
     async def send(self, orders: Sequence[Order]) -> Mapping[str, Sent]:
         """Write each order once; an order that is missing from the answer counts as doubt."""
+        ...
+
+
+@runtime_checkable
+class Nameable(Protocol):
+    """A target whose objects a person can name by the id that the system shows."""
+
+    async def problem(self, target_id: str) -> str:
+        """What is wrong with such an id; empty when there is an object behind it."""
         ...
 
 

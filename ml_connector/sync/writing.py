@@ -229,6 +229,8 @@ class _Chunk:
 
     async def _without_twins(self, tx: AsyncConnection, todo: list[Work[Any]]) -> list[Work[Any]]:
         """Asked here, under the lock on the orders, so that two runs cannot intend the same paper side by side."""
+        names = {self.run.label(self.route, work) for work in todo}
+        await reservations.lock_orders(self.run.store.db, tx, self.run.target_tenant, (f"paper {one}" for one in names))
         twins = await lanes.twins(tx, self.run, self.route, todo)
         for work in todo:
             if work.known.id in twins:

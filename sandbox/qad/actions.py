@@ -30,6 +30,7 @@ def bind(tenant: QadTenant) -> dict[str, Action]:
         reopen_po,
         pay,
         set_payment_status,
+        move_allocation,
         submit_for_approval,
         select_for_payment,
         key_invoice_by_hand,
@@ -124,18 +125,34 @@ def _payment_key(payment: Record) -> Document:
 
 def set_payment_status(tenant: QadTenant, body: Document) -> Document:
     """Move a payment on (Initial, Allocated, For Collection, Paid, Bounced, Void); invoices given are allocated."""
+    row = _payment(tenant, body)
+    context = tenant.system_context(row.record["entityCode"])
+    for item in body.get("invoices", []):
+        found = _invoice(tenant, item)
+        amount = _amount(item.get("amount", found.record["balanceTC"]))
+        payments.allocate(context, row, found, amount)
+    payments.set_status(context, row, str(body.get("status")))
+    return _payment_key(row.record) | {"paymentStatus": row.record["paymentStatus"]}
+
+
+def move_allocation(tenant: QadTenant, body: Document) -> Document:
+    """Move what a payment gives from one invoice ("from") to another ("to"); without "to" it is taken off."""
+    row = _payment(tenant, body)
+    context = tenant.system_context(row.record["entityCode"])
+    target = _invoice(tenant, body["to"]) if "to" in body else None
+    amount, discount = payments.take_off(context, row, _invoice(tenant, body.get("from", {})))
+    if target is not None:
+        payments.allocate(context, row, target, amount, discount=discount)
+    return _payment_key(row.record) | {"allocations": len(row.record["supplierPaymentAllocations"])}
+
+
+def _payment(tenant: QadTenant, body: Document) -> Row:
+    """The payment with the number given, and the entity and year where they are given; raises UnknownRecord."""
     for row in tenant.table("supplierPayment").visible(tenant.clock):
         record = row.record
-        if all(record[name] == body.get(name, record[name]) for name in ("entityCode", "paymentYear")) and record[
-            "paymentNumber"
-        ] == body.get("paymentNumber"):
-            context = tenant.system_context(record["entityCode"])
-            for item in body.get("invoices", []):
-                found = _invoice(tenant, item)
-                amount = _amount(item.get("amount", found.record["balanceTC"]))
-                payments.allocate(context, row, found, amount)
-            payments.set_status(context, row, str(body.get("status")))
-            return _payment_key(record) | {"paymentStatus": record["paymentStatus"]}
+        alike = all(record[name] == body.get(name, record[name]) for name in ("entityCode", "paymentYear"))
+        if alike and record["paymentNumber"] == body.get("paymentNumber"):
+            return row
     raise UnknownRecord(f"no payment {body.get('paymentNumber')}")
 
 

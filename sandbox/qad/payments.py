@@ -75,10 +75,26 @@ def store(context: Context, payment: Record) -> Row:
     return row
 
 
-def allocate(context: Context, row: Row, invoice: Row, amount: Decimal) -> None:
+def allocate(context: Context, row: Row, invoice: Row, amount: Decimal, *, discount: Decimal = Decimal(0)) -> None:
     """Link an invoice to a payment that had none or others."""
-    row.record["supplierPaymentAllocations"].append(_allocation(invoice, amount, Decimal(0)))
+    row.record["supplierPaymentAllocations"].append(_allocation(invoice, amount, discount))
     store(context, row.record)
+
+
+def take_off(context: Context, row: Row, invoice: Row) -> tuple[Decimal, Decimal]:
+    """Take an invoice off a payment; answers the amount and discount that were allocated to it."""
+    table, parts = context.tenant.table("supplierInvoice"), row.record["supplierPaymentAllocations"]
+    key = table.key(invoice.record)
+    taken = [part for part, place in zip(parts, allocated_invoices(row.record), strict=True) if place == key]
+    if not taken:
+        raise BadRequest("the payment has no allocation to this invoice")
+    row.record["supplierPaymentAllocations"] = [part for part in parts if part not in taken]
+    store(context, row.record)
+    invoices.settle(context.tenant, invoice.record)
+    table.touch(invoice, context.stamp())
+    names = ("allocatedAmountTC", "discountAmountTC")
+    amount, discount = (sum((part[name] for part in taken), Decimal(0)) for name in names)
+    return amount, discount
 
 
 def set_status(context: Context, row: Row, status: str) -> None:

@@ -219,7 +219,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an account too long": ({"invoices": {"accounts": {"tax": {"account": "123456789"}}}}, r"accounts\.tax\.account"),
     "an unknown time zone": ({"coupa": {"time_zone": "Mars/Olympus"}}, r"coupa\.time_zone"),
     "a page of nothing": ({"coupa": {"page_size": 0}}, r"coupa\.page_size"),
-    "a gate QAD cannot keep": ({"qad": {"match": {"receipt_gate": "any"}}}, "receipt_gate"),
     "history without an integration": ({"coupa": {"integration_code": ""}}, "integration_code"),
 }
 

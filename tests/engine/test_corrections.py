@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ml_connector.pairs.coupa_qad.ours import OurVouchers
+from ml_connector.systems.qad.ledger import Ledger
+from tests.engine import coupa_qad, way_back
 from tests.engine import stories as tell
-from tests.engine import way_back
 from tests.engine.stories import do, invoice, later, run, stands, vouchers
 from tests.engine.way_back import posted
 from tests.engine.world import World
@@ -74,6 +77,61 @@ async def test_a_paid_voucher_is_never_corrected(tmp_path: Path, sqlite_template
     await later(world)
     assert await _corrected(world) == []
     assert "rejected" in (await world.outcomes("acme")).values()
+
+
+async def test_a_partly_paid_voucher_is_never_corrected(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await posted(tmp_path, sqlite_template, **CORRECT)
+    payment = await way_back.pay(world, "A-1", 200)
+    await do(world, "void_invoice", 1)
+    await later(world)
+    assert await _corrected(world) == []
+    assert "rejected settled_before_void" in (await stands(world)).values()
+    # The money comes back, and a person who has seen to it asks again.
+    await way_back.set_status(world, payment, "Void")
+    await tell.change_settings(world, **(way_back.PAYMENTS_ONLY | CORRECT | {"payments": {"first_load_days": 30}}))
+    await later(world)
+    assert await _corrected(world) == ["Invoice Correction A-1 600"]
+
+
+@pytest.mark.parametrize("member", ["open", "balance"])
+async def test_a_voucher_of_which_qad_does_not_show_what_was_paid_is_never_corrected(
+    tmp_path: Path, sqlite_template: Path, member: str
+) -> None:
+    resources = {"supplierInvoice": {"fields": {member: "notShownHere"}}}
+    qad = coupa_qad.settings()["qad"] | {"resources": resources}
+    world = await posted(tmp_path, sqlite_template, **CORRECT, qad=qad)
+    await do(world, "void_invoice", 1)
+    await later(world)
+    assert await _corrected(world) == []
+    assert "rejected settled_before_void" in (await stands(world)).values()
+
+
+async def test_many_vouchers_are_looked_at_side_by_side_and_their_rows_are_read_once(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await posted(tmp_path, sqlite_template, *(invoice(n, f"A-{n}", 5) for n in range(1, 5)), **CORRECT)
+    for key in range(1, 5):
+        await do(world, "void_invoice", key)
+    now, most, read = [0], [0], [0]
+    get, rows = Ledger.get_invoice, OurVouchers.rows
+
+    async def counted(port: Ledger, key: str) -> Any:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        try:
+            return await get(port, key)
+        finally:
+            now[0] -= 1
+
+    async def noted(vouchers: OurVouchers, keys: Any, **more: Any) -> Any:
+        read[0] += not more
+        return await rows(vouchers, keys, **more)
+
+    monkeypatch.setattr(Ledger, "get_invoice", counted)
+    monkeypatch.setattr(OurVouchers, "rows", noted)
+    await later(world)
+    assert len(await _corrected(world)) == 4
+    assert (most[0], read[0]) == (2, 1)
 
 
 async def test_a_voided_credit_note_is_corrected_too(tmp_path: Path, sqlite_template: Path) -> None:

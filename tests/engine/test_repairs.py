@@ -196,6 +196,25 @@ async def test_a_voucher_of_another_record_settles_nothing(tmp_path: Path, sqlit
             await repair.settle_written(sync, sync.routes[row.route], row, str(taken), by=BY)
 
 
+@pytest.mark.parametrize("wrong", ["10005", "10USACO/2026/APINV/99999"])
+async def test_an_id_that_qad_does_not_have_settles_nothing(tmp_path: Path, sqlite_template: Path, wrong: str) -> None:
+    world = await _in_doubt(tmp_path, sqlite_template, "reset_after")
+    async with _acting(world, "A-1") as (sync, row):
+        with pytest.raises(ConfigurationError, match=f"cannot be settled as {wrong}"):
+            await repair.settle_written(sync, sync.routes[row.route], row, wrong, by=BY)
+
+
+async def test_an_edit_is_taken_back_by_the_value_of_the_source(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await make(tmp_path, sqlite_template)
+    await send_in(world, invoice(1, "A-1"))
+    await run(world)
+    await _edit(world, "A-1", lines__1__po_number="PO999999")
+    await receive(world, 100)
+    assert await later(world) == {"held": 1}
+    await _edit(world, "A-1", lines__1__po_number=tell.PO)
+    assert await _replay(world, "A-1") == {"created": 1}
+
+
 async def test_the_resolver_asks_about_doubts_and_nothing_else(tmp_path: Path, sqlite_template: Path) -> None:
     world = await _in_doubt(tmp_path, sqlite_template, "reset_after")
     await send_in(world, invoice(2, "A-2", 20))

@@ -41,6 +41,11 @@ async def _two(folder: Path, template: Path) -> World:
     return world
 
 
+async def _remove(world: World, name: str) -> None:
+    async with world.installation() as one, one.store.db.write() as tx:
+        await tx.execute(delete(connection).where(connection.c.name == name))
+
+
 async def test_each_posts_the_invoices_of_its_own_chart(tmp_path: Path, sqlite_template: Path) -> None:
     world = await _two(tmp_path, sqlite_template)
     assert await tell.vouchers(world) == ["A-1", "A-2"]
@@ -64,14 +69,64 @@ async def test_payments_of_a_connection_that_is_gone_are_reported_by_one_heir(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
     world = await _two(tmp_path, sqlite_template)
-    async with world.installation() as one, one.store.db.write() as tx:
-        await tx.execute(delete(connection).where(connection.c.name == NAME))
+    await _remove(world, NAME)
     third = replace(world.rows[OTHER], name=NAME + "-three", settings=_rules("Ace Three"), settings_version=0)
     await world.connect(third, world.logins[OTHER], TENANTS)
     await way_back.pay(world, "A-1")
     found = [await way_back.run(world, name) for name in (OTHER, third.name)]
     assert sorted(map(str, found)) == ["{'created': 1}", "{}"]
     assert await way_back.entries(world, 1) == ["360.00"]
+
+
+async def test_an_heir_reports_what_was_paid_while_the_vouchers_were_not_its_own(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await _two(tmp_path, sqlite_template)
+    await way_back.pay(world, "A-1")
+    # Its own connection cannot run, and for the other one the payment is nobody's business.
+    assert await way_back.run(world, OTHER) == {}
+    for day in range(3):
+        await world.pass_time(tell.DAY_S)
+        keyed = {"supplierCode": "SUP00001", "invoiceReference": f"X{day}", "originalAmountTC": 50}
+        await world.admin("qad", "do/key_invoice_by_hand", keyed)
+        await way_back.pay(world, f"X{day}")
+        assert await way_back.run(world, OTHER) == {}
+    await _remove(world, NAME)
+    assert await way_back.run(world, OTHER) == {"created": 1}
+    assert await way_back.entries(world, 1) == ["360.00"]
+    await world.pass_time(900)
+    # Having looked again once, it goes on from its mark.
+    assert await way_back.run(world, OTHER) == {}
+
+
+async def test_a_posting_in_doubt_of_a_connection_that_is_gone_keeps_its_payment_waiting_with_the_heir(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await _two(tmp_path, sqlite_template)
+    await tell.send_in(world, tell.invoice(3, "A-3", 10, account_type={"name": "Ace One"}))
+    await tell.break_wire(world, "qad", "reset_after", "POST supplierInvoices", times=1)
+    assert (await tell.run(world))["in_doubt"] == 1
+    await _remove(world, NAME)
+    await way_back.pay(world, "A-3")
+    assert await way_back.run(world, OTHER) == {"held": 1}
+    await tell.later(world, name=OTHER)
+    assert await way_back.run(world, OTHER) == {"created": 1}
+    assert await way_back.entries(world, 3) == ["120.00"]
+
+
+async def test_what_waits_of_a_connection_that_is_gone_is_taken_up_by_its_heir_alone(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await _two(tmp_path, sqlite_template)
+    third = replace(world.rows[OTHER], name=NAME + "-three", settings=_rules("Ace Three"), settings_version=0)
+    await world.connect(third, world.logins[OTHER], TENANTS)
+    await tell.send_in(world, tell.invoice(3, "A-3", 100, account_type={"name": "Ace One"}))
+    assert (await tell.run(world))["held"] == 1
+    await _remove(world, NAME)
+    await world.pass_time(900)
+    # "-three" comes before "-two".
+    assert await tell.run(world, OTHER) == {}
+    assert await tell.run(world, third.name) == {"held": 1}
 
 
 @pytest.mark.parametrize(

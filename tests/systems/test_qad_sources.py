@@ -255,6 +255,22 @@ async def test_single_allocations_are_read_as_they_are_now(tenant: Tenant) -> No
     assert len(tenant.calls("/supplierPayments")) == 2
 
 
+async def test_rows_that_say_too_little_are_completed_batch_by_batch() -> None:
+    server = Qad(costCenter=[center(f"CC{n}") for n in range(6)])
+    server.hidden_row_members = {"description"}
+    reader = ReferenceCodes(open_qad(server, limits={"page_size": 2}), "costCenter", begin=BEGIN)
+    batches = reader.pages(None, None)
+    assert [one.code for one in (await anext(batches)).records] == ["CC0", "CC1"]
+    assert len(server.calls("/costCenters")) == 2
+    assert [one.description async for batch in batches for one in batch.records] == ["Center"] * 4
+    assert len(server.calls("/costCenters")) == 6
+
+
+def center(code: str) -> Json:
+    found = {"sharedSetCode": "SH", "costCenterCode": code, "description": "Center", "isActive": True}
+    return {**found, "lastModifiedDate": "2026-02-10T00:00:00.000Z", "lastModifiedTime": 5}
+
+
 async def test_pages_come_in_order_and_one_read_serves_them_all(tenant: Tenant) -> None:
     reader = ReferenceCodes(tenant.client(limits={"page_size": 2, "rps": 10_000}), "costCenter", begin=BEGIN)
     seen: list[str] = []

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from ml_connector.domain.keys import ExternalId, digest
+from ml_connector.domain.outcomes import Outcome
 from ml_connector.store import ledger
 from ml_connector.store.ledger import IN_DOUBT, INTENDED, LedgerRow
-from ml_connector.store.schema import connection, effect, reservation
+from ml_connector.store.schema import effect, reservation
 from ml_connector.store.schema import ledger as ledger_table
 from ml_connector.store.tenants import ConnectionRow, Connections
 from ml_connector.sync.payloads import stored_payload
@@ -42,18 +43,20 @@ class OurVouchers:
         self._store = store
         self._connections = connections
         self._row = row
+        self._names: frozenset[str] | None = None
 
     async def invoices(self, vouchers: Iterable[str]) -> dict[str, str]:
         """Coupa's invoice id per voucher; vouchers of others are left out."""
         wanted = sorted(set(vouchers))
         owners = await ledger.owners(self._store.db, self._row.target_tenant, "supplier_invoice", wanted)
         rows = await ledger.load(self._store.db, owners.values())
-        mine = await self._mine()
+        names = await self._responsible()
         found = {}
         for voucher, row_id in owners.items():
-            row = rows[row_id]
-            if row.direction == FORWARD and row.route == "invoices" and self._is_mine(row, mine):
-                found[voucher] = ExternalId.parse(row.external_id).key
+            row, name = rows[row_id], ExternalId.parse(rows[row_id].external_id)
+            forward = row.direction == FORWARD and row.route == "invoices"
+            if forward and row.connection in names and name.tenant == self._row.source_tenant:
+                found[voucher] = name.key
         return found
 
     async def unconfirmed(self) -> frozenset[str]:
@@ -63,20 +66,16 @@ class OurVouchers:
         """
         query = select(ledger_table.c.label).join_from(ledger_table, effect, effect.c.ledger_id == ledger_table.c.id)
         creating = (effect.c.ordinal == 0) & effect.c.state.in_([INTENDED, IN_DOUBT])
+        # No row with an open effect stands at anything else, and the index finds these few among all rows.
+        standing = ledger_table.c.outcome.in_([Outcome.IN_DOUBT, Outcome.REJECTED, Outcome.HELD])
+        mine = ledger_table.c.connection.in_(await self._responsible())
         async with self._store.db.read() as tx:
-            mine = ledger_table.c.connection == self._row.name
-            if await ledger.is_heir(tx, self._row.name):
-                mine |= self._orphaned()
-            return frozenset((await tx.execute(query.where(self._forward(), creating, mine))).scalars())
+            return frozenset((await tx.execute(query.where(self._forward(), mine, standing, creating))).scalars())
 
     async def whose(self) -> str:
         """Names the connections whose vouchers are ours now; more of them sort later than fewer."""
-        query = select(ledger_table.c.connection).distinct().where(self._forward(), self._orphaned())
-        names = {self._row.name}
-        async with self._store.db.read() as tx:
-            if await ledger.is_heir(tx, self._row.name):
-                names.update((await tx.execute(query)).scalars())
-        return f"{len(names):04d}-{digest(sorted(names))[:12]}"
+        names = sorted(await self._responsible())
+        return f"{len(names):04d}-{digest(names)[:12]}"
 
     async def told(self, payments: Sequence[str]) -> dict[str, str]:
         """Allocations of these payments that the ledger has: their keys and the documents' references."""
@@ -130,11 +129,17 @@ class OurVouchers:
                 found.setdefault(one.ledger_id, {})[one.po_number, one.po_line] = (one.quantity, one.receivers)
         return found
 
-    async def _mine(self) -> tuple[frozenset[str], bool]:
-        """Names of all connections, and whether this one is the heir of those that are gone."""
-        async with self._store.db.read() as tx:
-            heir = await ledger.is_heir(tx, self._row.name)
-        return frozenset(one.name for one in await self._connections.list()), heir
+    async def _responsible(self) -> frozenset[str]:
+        """The connections whose rows are ours: this one and, for their heir, those that are gone; once for a run."""
+        if self._names is None:
+            names = {self._row.name}
+            known = [one.name for one in await self._connections.list()]
+            gone = select(ledger_table.c.connection).distinct().where(ledger_table.c.connection.not_in(known))
+            async with self._store.db.read() as tx:
+                if await ledger.is_heir(tx, self._row.name):
+                    names.update((await tx.execute(gone.where(self._forward()))).scalars())
+            self._names = frozenset(names)
+        return self._names
 
     def _forward(self) -> Any:
         """Invoices on the way between the two tenants."""
@@ -146,11 +151,3 @@ class OurVouchers:
             & table.external_id.startswith(f"{self._row.source_tenant}:")
         )
 
-    def _orphaned(self) -> Any:
-        return ledger_table.c.connection.not_in(select(connection.c.name))
-
-    def _is_mine(self, row: LedgerRow, mine: tuple[frozenset[str], bool]) -> bool:
-        known, heir = mine
-        if row.connection in known:
-            return row.connection == self._row.name
-        return heir and ExternalId.parse(row.external_id).tenant == self._row.source_tenant

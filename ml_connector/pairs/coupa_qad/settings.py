@@ -132,7 +132,6 @@ class SupplierRules(_Settings):
     defaults: dict[str, JsonValue] = Field(
         default_factory=dict, description="Further members for suppliers that are created in Coupa, in Coupa's names."
     )
-    page_size: int = Field(default=500, ge=1, le=1000, description="Records per page and cached task.")
 
     @field_validator("defaults")
     @classmethod
@@ -185,12 +184,6 @@ class CoupaQadSettings(_Settings):
     reference_data: tuple[ReferenceData, ...] = Field(
         default=(), description="QAD codes that are kept as Coupa lookup values."
     )
-
-    @model_validator(mode="after")
-    def _any_needs_initial_invoices(self) -> Self:
-        if self.qad.match.receipt_gate == "any" and self.qad.invoice.mode != "initial_invoice":
-            raise ValueError("receipt_gate 'any' needs invoice mode 'initial_invoice': QAD matches no more than came")
-        return self
 
     @model_validator(mode="after")
     def _each_code_has_one_home(self) -> Self:

@@ -114,9 +114,7 @@ def paid_invoices(ends: Ends) -> Route[PaymentAllocation]:
         records=_PAYMENTS,
         reads=payments.READS,
         sources=(
-            payments.PaymentsOfOurs(
-                Payments(ends.qad.client, begin=first, known=ends.vouchers.told), ends.vouchers
-            ),
+            payments.PaymentsOfOurs(Payments(ends.qad.client, begin=first, known=ends.vouchers.told), ends.vouchers),
         ),
         check=payments.PaymentCheck(ends.coupa, ends.vouchers, token_of),
         effects=(

@@ -50,6 +50,11 @@ class _Masters(ABC, Generic[Model]):
         """Create those without an id, change the others, one request each."""
         return await send_each(orders, partial(answered, self._send), self.concurrency)
 
+    async def problem(self, target_id: str) -> str:
+        """What is wrong with an id that a person gives."""
+        known = target_id.isdecimal() and await self._client.masters(self.model, self.resource, [int(target_id)])
+        return "" if known else f"Coupa has no such object among its {self.resource}"
+
     async def _find_known(self, orders: Sequence[Order]) -> dict[str, Finding]:
         ids = [int(order.target_id) for order in orders]
         rows = {self._id(row): row for row in await self._client.masters(self.model, self.resource, ids)}

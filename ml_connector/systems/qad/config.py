@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -125,7 +124,6 @@ class InvoiceSettings(_Frozen):
     daybook: str = Field(default="APINV", description="Daybook of invoices.")
     credit_note_daybook: str = Field(default="", description="Daybook of credit notes; empty means that of invoices.")
     status_code: str = Field(default="AP-NOALLOC", description="Invoice status code for new invoices.")
-    matching_daybook: str = Field(default="APMATCH", description="Daybook of receiver matching, for older tenants.")
     external_id_slot: str = Field(default="customShort0", description="Invoice member that carries our token.")
     external_id_length: int = Field(
         default=0, ge=0, description="Length of that member where QAD does not tell it; 0 means ask QAD."
@@ -148,24 +146,12 @@ class InvoiceSettings(_Frozen):
         return {**DEFAULT_TYPES, **given} if isinstance(given, dict) else given
 
 
-class MatchSettings(_Frozen):
-    """The three-way match of this tenant."""
-
-    tolerance_pct: Decimal = Field(default=Decimal(0), ge=0, description="Tolerated price variance in percent.")
-    tolerance_amount: Decimal = Field(default=Decimal(0), ge=0, description="Tolerated price variance as an amount.")
-    receipt_gate: Literal["any", "full"] = Field(default="full", description="How much of a line must be received.")
-    policy_expected: Literal["hold", "reject"] = Field(
-        default="hold", description="What QAD does with a price variance: hold the excess or reject the invoice."
-    )
-
-
 class StatusWords(_Frozen):
     """Codes of this tenant and what they mean."""
 
     order_open: tuple[str, ...] = Field(default=("", "O"), description="Purchase order states that mean open.")
     order_closed: tuple[str, ...] = Field(default=("C",), description="Purchase order states that mean closed.")
     order_cancelled: tuple[str, ...] = Field(default=("X",), description="Purchase order states that mean cancelled.")
-    hold_status_codes: tuple[str, ...] = Field(default=(), description="Invoice status codes that mean held.")
     paid_statuses: tuple[str, ...] = Field(default=("Paid",), description="Payment states that mean paid.")
     reversed_statuses: tuple[str, ...] = Field(
         default=("Void", "Bounced"), description="Payment states that take a payment back."
@@ -254,7 +240,6 @@ class QadTenant(_Frozen):
     supplier_defaults: SupplierDefaults | None = Field(
         default=None, description="What new suppliers get; empty means that no supplier is created."
     )
-    match: MatchSettings = Field(default_factory=MatchSettings, description="The three-way match of this tenant.")
     status: StatusWords = Field(default_factory=StatusWords, description="Codes of this tenant and their meaning.")
     refusals: tuple[RefusalRule, ...] = Field(
         default=DEFAULT_REFUSALS, description="How refusals are recognised, first match wins."

@@ -103,8 +103,7 @@ class InvoiceRow(_Row):
     status: Text = ""
     hold_amount: Number = Decimal(0)
     open: bool | None = None
-    balance: Exact = Annotated[Decimal, Field(allow_inf_nan=False)]
-SomeNumber = None
+    balance: SomeNumber = None
 
 
 class MatchRow(_Row):

@@ -27,7 +27,7 @@ from ml_connector.errors import (
     UnknownOutcomeError,
 )
 from ml_connector.systems.qad.config import QadTenant
-from ml_connector.systems.qad.documents import InvoiceQuery, InvoiceSeen, Posted, differences
+from ml_connector.systems.qad.documents import DocumentError, InvoiceQuery, InvoiceSeen, Posted, differences
 from ml_connector.systems.qad.errors import waits
 from ml_connector.systems.qad.lookups import side_by_side
 from ml_connector.systems.qad.ports import QadPort
@@ -68,6 +68,14 @@ class SupplierInvoices:
         Login, rights and lease trouble ends the whole call, after the posts under way have answered.
         """
         return await send_each(orders, self.post, self.concurrency)
+
+    async def problem(self, target_id: str) -> str:
+        """What is wrong with a voucher's key that a person gives: its form, or that QAD has no such voucher."""
+        try:
+            found = await self._port.get_invoice(target_id)
+        except DocumentError as error:
+            return str(error)
+        return "" if found is not None else "QAD has no such voucher"
 
     async def post(self, order: Order) -> Sent:
         """Post one order and name its outcome."""
