@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from pydantic import SecretStr
 from sqlalchemy import delete, select
 
 from deployments import connecting, deploying, server
@@ -17,6 +16,8 @@ from ml_connector.installation import Installation
 from ml_connector.store.audit import ADMIN_CHAIN, AuditEvent
 from ml_connector.store.schema import effect, ledger, mark, overlay, page, reservation, run
 from sandbox import story
+from sandbox.coupa.options import Options as CoupaOptions
+from sandbox.qad.options import Options as QadOptions
 
 CONNECTION = "demo"
 PAIR = "coupa_qad"
@@ -73,6 +74,25 @@ async def prepare(stack: Stack, *, scheduled: bool) -> None:
         await deploying.deploy(installation, client, scheduled=scheduled)
 
 
+def login(system: str, url: str) -> dict[str, Any]:
+    """What `connect` asks about a stand-in tenant at this address, with the answers; they open nothing else."""
+    if system == "coupa":
+        client = CoupaOptions().clients[0]
+        return {
+            "base_url": url,
+            "client_id": client.client_id,
+            "client_secret": client.client_secret.get_secret_value(),
+        }
+    options = QadOptions()
+    user = options.users[0]
+    return {
+        "base_url": f"{url}/{options.context_root}",
+        "client_id": user.client_id,
+        "username": user.username,
+        "password": user.password.get_secret_value(),
+    }
+
+
 async def admin(stack: Stack, system: str, path: str, body: object | None = None) -> Any:
     """Call a stand-in tenant's admin API: POST with a body, else GET."""
     async with httpx.AsyncClient(base_url=stack.sandboxes[system], trust_env=False, timeout=30.0) as http:
@@ -83,16 +103,10 @@ async def admin(stack: Stack, system: str, path: str, body: object | None = None
 async def _save_blocks(stack: Stack) -> None:
     from blocks import CoupaCredentials, QadCredentials
 
-    coupa = CoupaCredentials(
-        base_url=stack.sandboxes["coupa"], client_id="coupa-demo", client_secret=SecretStr("coupa-demo-secret")
-    )
-    qad = QadCredentials(
-        base_url=f"{stack.sandboxes['qad']}/clouderp",
-        client_id="qad-demo-client",
-        username="qad-demo",
-        password=SecretStr("qad-demo-password"),
-    )
-    for block, name in zip((coupa, qad), BLOCKS, strict=True):
+    logins = {system: login(system, url) for system, url in stack.sandboxes.items()}
+    kinds = (CoupaCredentials, QadCredentials)
+    found = [kind(**logins[system]) for kind, system in zip(kinds, ("coupa", "qad"), strict=True)]
+    for block, name in zip(found, BLOCKS, strict=True):
         with server.told():
             await block.asave(name.partition("/")[2], overwrite=True)
 

@@ -28,12 +28,13 @@ from ml_connector.systems.qad.ports import QadRest
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One end of a connection: its block, the login in it, and the settings of its tenant."""
+    """One end of a connection: its block, the login in it, and the settings of its tenant (`bare`: none were given)."""
 
     system: str
     block: str
     login: Any
     tenant: Any
+    bare: bool = False
 
     @property
     def identity(self) -> str:
@@ -84,7 +85,7 @@ def lone_side(block: str, login: Any, settings: Mapping[str, Any]) -> Side:
         tenant = system.tenant.model_validate({**system.bare, **settings.get(name, {})})
     except ValidationError as error:
         raise ConfigurationError(f"settings of {name}: {first_problem(error)}") from None
-    return Side(name, block, login, tenant)
+    return Side(name, block, login, tenant, bare=not settings)
 
 
 def _coupa_identity(end: Side) -> str:
@@ -134,7 +135,7 @@ async def _open_qad(installation: Installation, end: Side) -> AsyncIterator[QadR
 
 async def _ping_coupa(installation: Installation, end: Side) -> PingReport:
     async with _open_coupa(installation, end) as client:
-        return await coupa_validate.ping(client, end.login)
+        return await coupa_validate.ping(client, end.login, bare=end.bare)
 
 
 async def _ping_qad(installation: Installation, end: Side) -> PingReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -73,16 +74,31 @@ def sandbox(
     port: Annotated[int, typer.Option(help="Preferred port, when one system is named.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Start stand-in tenants alone; Ctrl-C ends them."""
+    """Start stand-in tenants alone and say how to log in there; Ctrl-C ends them.
+
+    Seed `base` holds masters, `story` also the invoices, orders and receipts of the demo.
+    """
     plans = _plans(systems or SYSTEMS, seed, port)
     until_interrupted(_keep_sandboxes(Home.open(), plans, as_json=as_json))
 
 
 async def _keep_sandboxes(home: Home, plans: list[SandboxPlan], *, as_json: bool) -> None:
     async with running_sandboxes(home, plans) as stack:
-        show_facts(dict(stack.sandboxes), as_json=as_json)
+        show_facts(_ways_in(stack.sandboxes, as_json=as_json), as_json=as_json)
         say("Ctrl-C ends them.")
         await stack.watch()
+
+
+def _ways_in(sandboxes: Mapping[str, str], *, as_json: bool) -> dict[str, object]:
+    """Address and login of each stand-in, a login as `connect SYSTEM --field` takes it."""
+    logins = {system: rehearsal.login(system, url) for system, url in sandboxes.items()}
+    if as_json:
+        return {**sandboxes, "logins": logins}
+    shown: dict[str, object] = {}
+    for system, url in sandboxes.items():
+        answers = " ".join(f"{name}={value}" for name, value in logins[system].items())
+        shown |= {system: url, f"{system} login": answers}
+    return shown
 
 
 def _plans(systems: list[str] | tuple[str, ...], seed: list[str] | None, port: int = 0) -> list[SandboxPlan]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,17 +51,19 @@ def show(
     record: Annotated[str, typer.Argument(help="Document number, external id, id in the target, or token.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Everything that happened to a record, oldest first, with the sealed details opened."""
+    """Everything that happened to a record, oldest first, with the sealed details opened.
+
+    To an invoice belong its payments and its correction.
+    """
     Home.open()
-    events = asyncio.run(_history(record))
+    names, events = asyncio.run(_history(record))
     if as_json:
-        show_json([_event(one) for one in events])
+        show_json([_event(one, names[one.external_id]) for one in events])
         return
-    for external_id in dict.fromkeys(one.external_id for one in events):
-        typer.echo(external_id)
-        for one in events:
-            if one.external_id == external_id:
-                _print(one)
+    for external_id, name in names.items():
+        typer.echo(external_id if name == external_id else f"{name}: {external_id}")
+    for one in events:
+        _print(one, names[one.external_id])
 
 
 @audit.command(name="verify")
@@ -131,15 +134,18 @@ def _next_look(row: LedgerRow) -> str:
     return "next run" if row.due_at <= datetime.now(UTC) else f"{row.due_at:%Y-%m-%d %H:%M} UTC or later"
 
 
-async def _history(record: str) -> list[PastEvent]:
+async def _history(record: str) -> tuple[dict[str, str], list[PastEvent]]:
+    """What to call each external id, and the events of all of them in the order of time."""
     async with Installation.open() as installation:
         store = installation.store
-        rows = await ledger.by_label(store.db, record)
-        names = list(dict.fromkeys(row.external_id for row in rows)) or [record]
-        events = [event for name in names for event in await history(store.db, store.keys, name)]
+        labels = {row.external_id: row.label for row in await ledger.related(store.db, record)}
+        events = [one for name in labels or [record] for one in await history(store.db, store.keys, name)]
     if not events:
         raise ConfigurationError(f"nothing is known of {record}; name it by number, external id, target id or token")
-    return events
+    events.sort(key=lambda one: (one.at, one.chain, one.seq))
+    found = {one.external_id: labels.get(one.external_id, one.external_id) for one in events}
+    shared = {label for label, times in Counter(found.values()).items() if times > 1}
+    return {key: key if label in shared else label for key, label in found.items()}, events
 
 
 async def _verify() -> VerifyReport:
@@ -154,8 +160,9 @@ async def _checkpoint() -> Path:
         return await write_checkpoint(store.db, store.keys, installation.settings.checkpoints, store.clock)
 
 
-def _event(one: PastEvent) -> dict[str, Any]:
+def _event(one: PastEvent, name: str) -> dict[str, Any]:
     return {
+        "record": name,
         "at": one.at,
         "chain": one.chain,
         "seq": one.seq,
@@ -167,9 +174,9 @@ def _event(one: PastEvent) -> dict[str, Any]:
     }
 
 
-def _print(one: PastEvent) -> None:
+def _print(one: PastEvent, record: str) -> None:
     rest = {name: value for name, value in one.data.items() if name not in _CLEAR}
-    said = [str(one.data.get("record", "")), *(f"{name} {value}" for name, value in rest.items())]
+    said = [record, *(f"{name} {value}" for name, value in rest.items())]
     if one.kind not in _STEPS:
         said += [_reason(reason) for reason in one.data.get("reasons", [])]
     typer.echo(f"  {one.at:%Y-%m-%d %H:%M:%S} UTC  {one.kind:<14} {'; '.join(part for part in said if part)}")

@@ -11,12 +11,12 @@ from typer.core import TyperGroup
 from deployments import server
 from deployments.app import app
 from deployments.home import Home
-from deployments.output import JsonOption, progress, show_facts, show_rows
+from deployments.output import JsonOption, progress, say, show_facts, show_rows
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.errors import ConfigurationError
 from ml_connector.installation import Installation
 from ml_connector.store import ledger
-from ml_connector.store.ledger import LedgerRow
+from ml_connector.store.ledger import DONE, LedgerRow
 
 RecordArgument = Annotated[str, typer.Argument(help="Document number, external id, id in the target, or token.")]
 ConnectionOption = Annotated[str | None, typer.Option("--connection", help="Only this connection's records.")]
@@ -45,6 +45,9 @@ def doubts(connection: ConnectionOption = None, as_json: JsonOption = False) -> 
     """Every write whose effect nobody knows yet; each run asks the target about them by itself."""
     Home.open()
     rows = asyncio.run(_doubts(connection))
+    if not rows and not as_json:
+        say("None.")
+        return
     show_rows([_doubtful(row) for row in rows], _COLUMNS, as_json=as_json)
 
 
@@ -62,8 +65,8 @@ def settle(
     home = Home.open()
     server.find(home)
     with server.told():
-        row = asyncio.run(_settle(record, connection, None if absent else written))
-    show_facts({"record": row.label, "outcome": row.outcome.value, "next": "the next run goes on"}, as_json=as_json)
+        told = asyncio.run(_settle(record, connection, None if absent else written))
+    show_facts(told, as_json=as_json)
 
 
 @replay.command(name="record")
@@ -132,12 +135,26 @@ def _doubtful(row: LedgerRow) -> dict[str, object]:
     }
 
 
-async def _settle(record: str, connection: str | None, written: str | None) -> LedgerRow:
+async def _settle(record: str, connection: str | None, written: str | None) -> dict[str, object]:
     from deployments import repairing
 
     async with Installation.open() as installation:
         row = await repairing.find_row(installation, record, connection)
-        return await repairing.settle(installation, row, written=written)
+        after = await repairing.settle(installation, row, written=written)
+    return {
+        "record": after.label,
+        "effect": row.in_doubt.name if row.in_doubt else "",
+        "settled": "absent" if written is None else f"written as {written}",
+        "next": _what_follows(after, absent=written is None),
+    }
+
+
+def _what_follows(row: LedgerRow, *, absent: bool) -> str:
+    """The outcome would not tell it: a record whose last steps are still to be written counts as in doubt till then."""
+    if absent:
+        return "the next run sends it again"
+    rest = ", ".join(one.name for one in row.effects if one.state != DONE)
+    return f"the next run writes the rest of it: {rest}" if rest else "nothing: all of it is written"
 
 
 async def _replay(

@@ -226,6 +226,28 @@ async def by_label(db: Database, text: str) -> list[LedgerRow]:
         return list((await _read(tx, condition)).values())
 
 
+async def related(db: Database, text: str) -> list[LedgerRow]:
+    """The rows that `by_label` finds, and those about them: between the same tenants, named by their label and a word.
+
+    Such are the payments and the correction of an invoice. An invoice whose number begins with another's is none.
+    """
+
+    def tenants(row: LedgerRow) -> set[str]:
+        return {row.external_id.partition(":")[0], row.target_tenant}
+
+    found = {row.id: row for row in await by_label(db, text)}
+    async with db.read() as tx:
+        for row in list(found.values()):
+            begin = row.label + " "
+            named = ledger.c.label.startswith(begin, autoescape=True) & (ledger.c.route != row.route)
+            for one in (await _read(tx, named)).values():
+                # The database may compare without regard to case.
+                exact = one.label.startswith(begin) and " " not in one.label.removeprefix(begin)
+                if exact and tenants(one) == tenants(row):
+                    found.setdefault(one.id, one)
+    return list(found.values())
+
+
 async def rivals(
     tx: AsyncConnection, *, target: tuple[str, str], labels: Iterable[str], since: datetime, leave_out: Iterable[str]
 ) -> list[LedgerRow]:

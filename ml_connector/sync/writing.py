@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ml_connector.domain.keys import ExternalId, fingerprint, idempotency_key, source_version
-from ml_connector.domain.money import plain
-from ml_connector.domain.outcomes import Claim, Outcome
+from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import Reason, reason
 from ml_connector.domain.writes import Done, Doubt, NotSent, Order, Refused, Sent, Stopped
 from ml_connector.errors import ConnectorError
@@ -24,11 +22,11 @@ from ml_connector.store import reservations
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.leases import LENGTH_S
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, REFUSED, EffectRow, LedgerRow
-from ml_connector.store.reservations import LineUse
 from ml_connector.sync import lanes
 from ml_connector.sync.asking import document, order, reserved
 from ml_connector.sync.judging import expired
 from ml_connector.sync.payloads import seal, stored_payload
+from ml_connector.sync.room import granting
 from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Effect, Route
 from ml_connector.sync.work import Work, pack
@@ -207,24 +205,9 @@ class _Chunk:
 
     async def _reserve(self, tx: AsyncConnection, todo: list[Work[Any]]) -> list[Work[Any]]:
         """Take the receipts under a lock; who finds too little left is held, whatever the check saw before."""
-        claims = [claim for work in todo if work.decision for claim in work.decision.claims]
-        if not claims:
-            return todo
-        orders = {claim.po_number for claim in claims}
-        tenant = self.run.target_tenant
-        await reservations.lock_orders(self.run.store.db, tx, tenant, orders)
-        used = await reservations.uses(tx, tenant, orders, leave_out=frozenset(work.known.id for work in todo))
-        room = _Room(dict(used))
-        granted = []
-        for work in todo:
-            own = work.decision.claims if work.decision else ()
-            short = next((claim for claim in own if abs(claim.quantity) > room.left(claim)), None)
-            if short is not None:
-                self._hold(work, _shortage(short, room.left(short)))
-                continue
-            for claim in own:
-                room.take(claim)
-            granted.append(work)
+        granted, short = await granting(tx, self.run, todo)
+        for work, why in short:
+            self._hold(work, why)
         return granted
 
     async def _without_twins(self, tx: AsyncConnection, todo: list[Work[Any]]) -> list[Work[Any]]:
@@ -327,30 +310,3 @@ class _Chunk:
         for waiting in (self.dirty, self.permanent, self.freed, self.claims):
             waiting.clear()
         self.events = []
-
-
-@dataclass(slots=True)
-class _Room:
-    """What is left of PO lines while the claims of a chunk are granted one after another."""
-
-    used: dict[tuple[str, int], LineUse]
-
-    def left(self, claim: Claim) -> Decimal:
-        """What an invoice may still take of its receipts, or a credit of what we posted."""
-        if claim.undoes:
-            return abs(claim.quantity)
-        use = self.used.get((claim.po_number, claim.po_line), LineUse())
-        return claim.limit - use.total if claim.quantity >= 0 else use.posted
-
-    def take(self, claim: Claim) -> None:
-        """Grant a claim; an invoice that is only intended gives no room to a credit."""
-        key = (claim.po_number, claim.po_line)
-        use = self.used.get(key, LineUse())
-        posted = use.posted + min(claim.quantity, Decimal(0))
-        self.used[key] = replace(use, total=use.total + claim.quantity, posted=posted)
-
-
-def _shortage(claim: Claim, left: Decimal) -> Reason:
-    code = "receipt_missing" if claim.quantity >= 0 else "credit_exceeds_posted"
-    numbers = {"billed": plain(abs(claim.quantity)), "available": plain(max(left, Decimal(0)))}
-    return reason(code, po=claim.po_number, line=claim.po_line, **numbers)

@@ -20,6 +20,8 @@ from ml_connector.sync.payloads import stored_payload
 from ml_connector.sync.run import Store
 
 FORWARD, BACK = "coupa_to_qad", "qad_to_coupa"
+# What the records of the way there are called in their external ids.
+INVOICE, VOID = "invoice", "invoice_void"
 # Values that one question compares with; SQLite and PostgreSQL take many more.
 _MOST = 400
 
@@ -109,7 +111,7 @@ class OurVouchers:
         }
 
     async def rows(
-        self, keys: Sequence[str], *, route: str = "invoices", kind: str = "invoice"
+        self, keys: Sequence[str], *, route: str = "invoices", kind: str = INVOICE
     ) -> dict[str, LedgerRow]:
         """Ledger rows of Coupa ids."""
         source, target = self._row.source_tenant, self._row.target_tenant
@@ -119,7 +121,7 @@ class OurVouchers:
 
     async def corrected(self, keys: Sequence[str]) -> dict[str, str]:
         """The correction of each voided invoice by its Coupa id; those without one are left out."""
-        rows = await self.rows(keys, route="corrections", kind="invoice_void")
+        rows = await self.rows(keys, route="corrections", kind=VOID)
         return {key: row.target_id for key, row in rows.items() if row.target_id and row.posted}
 
     async def _held(self, rows: Sequence[str]) -> dict[str, dict[tuple[str, int], tuple[Decimal, Mapping[str, str]]]]:

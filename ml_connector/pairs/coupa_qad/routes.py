@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from ml_connector.pairs.coupa_qad import masters
 from ml_connector.pairs.coupa_qad.checks import InvoiceCheck, ReadTokens, ReadUses, eligible
 from ml_connector.pairs.coupa_qad.mapping import CLOCK_FIELDS, READS, supplier_invoice, turn
 from ml_connector.pairs.coupa_qad.orders import resolver
-from ml_connector.pairs.coupa_qad.ours import OurVouchers
+from ml_connector.pairs.coupa_qad.ours import INVOICE, VOID, OurVouchers
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
 from ml_connector.sync.seams import Effect, Facts, Route
 from ml_connector.systems.coupa.client import CoupaClient
@@ -34,8 +34,6 @@ from ml_connector.systems.qad.ports import QadRest
 from ml_connector.systems.qad.supplier_target import Suppliers
 from ml_connector.systems.qad.targets import SupplierInvoices
 
-RECORD_TYPE = "invoice"
-CORRECTION_TYPE = "invoice_void"
 # What a person may put right for a replay: what identifies, never what is paid.
 EDITABLE = frozenset({"number", "supplier_number", "invoice_date", "lines.*.po_number", "lines.*.po_line"})
 _INVOICES = TypeAdapter(SupplierInvoice)
@@ -107,13 +105,9 @@ def invoices(ends: Ends) -> Route[SupplierInvoice]:
     coupa, settings = ends.coupa, ends.settings
     rules = settings.invoices
 
-    async def corrected(keys: Sequence[str]) -> Mapping[str, str]:
-        rows = await ends.vouchers.rows(keys, route="corrections", kind=CORRECTION_TYPE)
-        return {key: row.target_id for key, row in rows.items() if row.target_id and row.posted}
-
     return Route(
         name="invoices",
-        record_type=RECORD_TYPE,
+        record_type=INVOICE,
         target_type="supplier_invoice",
         records=_INVOICES,
         reads=READS,
@@ -141,7 +135,7 @@ def invoices(ends: Ends) -> Route[SupplierInvoice]:
         eligible=partial(_eligible, settings),
         undone=lambda invoice: frozenset() if invoice.exported else frozenset({"exported"}),
         hold_limit=timedelta(days=rules.hold_limit_days),
-        reversed_by=corrected if rules.on_void == "correct" else None,
+        reversed_by=ends.vouchers.corrected if rules.on_void == "correct" else None,
         editable=EDITABLE,
     )
 
@@ -151,7 +145,7 @@ def corrections(ends: Ends) -> Route[SupplierInvoice]:
     settings = ends.settings
     return Route(
         name="corrections",
-        record_type=CORRECTION_TYPE,
+        record_type=VOID,
         target_type="supplier_invoice",
         records=_INVOICES,
         reads=corrections_of.READS,
@@ -185,7 +179,7 @@ def _check(ends: Ends) -> InvoiceCheck:
         read_uses=ends.read_uses,
         read_tokens=ends.read_tokens,
         read_source_orders=partial(order_states, coupa),
-        token_of=partial(ends.token_of, RECORD_TYPE),
+        token_of=partial(ends.token_of, INVOICE),
         resolve=resolver(rules.po_rule, by_field=partial(order_fields, coupa), by_slot=ends.qad.orders_by_slot),
     )
 

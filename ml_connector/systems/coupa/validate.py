@@ -26,15 +26,18 @@ MASTERS = ("suppliers", "lookup_values")
 Read = Callable[[], Awaitable[object]]
 
 
-async def ping(client: CoupaClient, credentials: CoupaCredentialsData) -> PingReport:
-    """Try login, rights, write scopes, custom fields and integration; never raises for a tenant's fault."""
+async def ping(client: CoupaClient, credentials: CoupaCredentialsData, *, bare: bool = False) -> PingReport:
+    """Try login, rights, write scopes, custom fields and integration; never raises for a tenant's fault.
+
+    `bare` is a login without any settings: what only these can say is told and not judged.
+    """
     login = await _login(client)
     checks = [login]
     if login.ok:
         reads = [await _readable(name, read) for name, read in _reads(client).items()]
         checks += [*reads, *_write_scopes(client, credentials)]
         if all(one.ok for one in reads):
-            checks += await _settings(client)
+            checks += await _settings(client, bare=bare)
     ok = all(one.ok for one in checks)
     return PingReport("coupa", ok, client.identity, tuple(checks))
 
@@ -101,9 +104,9 @@ def _master_scopes(credentials: CoupaCredentialsData) -> list[PingCheck]:
     return [PingCheck("write scopes of masters", True, message, remedy)]
 
 
-async def _settings(client: CoupaClient) -> list[PingCheck]:
+async def _settings(client: CoupaClient, *, bare: bool) -> list[PingCheck]:
     try:
-        checks = [*await _integration(client), *await _custom_fields(client), *await _time_zone(client)]
+        checks = [*await _integration(client), *await _custom_fields(client), *await _time_zone(client, bare=bare)]
         return [*checks, await _csv_export(client)]
     except ConnectorError as error:
         return [PingCheck("settings", False, error.message, "try again; if it stays so, check the tenant settings")]
@@ -135,11 +138,14 @@ async def _custom_fields(client: CoupaClient) -> list[PingCheck]:
     return [PingCheck("custom fields", True, f"{', '.join(names)} found")]
 
 
-async def _time_zone(client: CoupaClient) -> list[PingCheck]:
+async def _time_zone(client: CoupaClient, *, bare: bool) -> list[PingCheck]:
     """A warning only: Coupa shows instants in the company's zone, and payment dates are sent as midnight there."""
     shown = await client.shown_instant()
     if shown is None:
         return []
+    if bare:
+        told = f"Coupa shows times at {shown:%z}; a connection's coupa.time_zone must be a zone that has this offset"
+        return [PingCheck("time zone", True, told)]
     zone = client.tenant.time_zone
     ours = shown.astimezone(ZoneInfo(zone))
     if shown.utcoffset() == ours.utcoffset():
