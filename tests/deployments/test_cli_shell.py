@@ -16,9 +16,12 @@ import httpx
 import pytest
 
 from deployments import output
+from deployments.commands import desk
 from deployments.processes import answers
 from deployments.stack import seeds_of
 from deployments.up import until_interrupted
+from sandbox.__main__ import load
+from sandbox.qad.app import create as create_qad
 
 PATIENCE = 30.0
 COMMAND = [sys.executable, "-m", "deployments.cli"]
@@ -57,22 +60,53 @@ def test_an_unknown_seed_shows_what_the_sandbox_said(environment: dict[str, str]
 
 async def test_sandboxes_answer_until_one_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
     with (tmp_path / "stderr").open("wb") as told:
-        arguments = [*COMMAND, "sandbox", "--seed", "base", "--json"]
+        arguments = [*COMMAND, "sandbox", "--seed", "story", "--json"]
         pipe = asyncio.subprocess.PIPE
         command = await asyncio.create_subprocess_exec(*arguments, env=environment, stdout=pipe, stderr=told)
     assert command.stdout is not None
     try:
-        shown = await asyncio.wait_for(command.stdout.readuntil(b"}\n"), PATIENCE)
+        shown = await asyncio.wait_for(command.stdout.readuntil(b"\n}\n"), PATIENCE)
         urls = json.loads(shown)
-        assert set(urls) == {"coupa", "qad"}
-        for system, url in urls.items():
-            async with httpx.AsyncClient(trust_env=False) as client:
+        logins = urls.pop("logins")
+        assert set(urls) == set(logins) == {"coupa", "qad"}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for system, url in urls.items():
                 assert (await client.get(f"{url}/_sandbox/health")).json()["sandbox"] == system
+                await _opens(client, **logins[system])
+            state = {"coupa": "invoices", "qad": "purchaseOrders"}
+            told = {name: (await client.get(f"{urls[name]}/_sandbox/state/{it}")).json() for name, it in state.items()}
+        assert {name: len(rows) for name, rows in told.items()} == {"coupa": 7, "qad": 6}
     finally:
         command.send_signal(signal.SIGINT)
         code = await asyncio.wait_for(command.wait(), PATIENCE)
     assert code == 0
     assert not any([await answers(f"{url}/_sandbox/health")() for url in urls.values()])
+
+
+async def _opens(client: httpx.AsyncClient, base_url: str, **login: str) -> None:
+    """The printed login is one that the stand-in takes."""
+    coupa = "client_secret" in login
+    grant = {"grant_type": "client_credentials", "scope": "core.invoice.read"} if coupa else {"grant_type": "password"}
+    answer = await client.post(f"{base_url}/{'oauth2' if coupa else 'oauth'}/token", data=login | grant)
+    assert answer.json()["access_token"], answer.text
+
+
+def test_the_login_of_a_stand_in_is_shown_as_connect_takes_it() -> None:
+    shown = desk._ways_in({"coupa": "http://127.0.0.1:1", "qad": "http://127.0.0.1:2"}, as_json=False)
+    assert shown == {
+        "coupa": "http://127.0.0.1:1",
+        "coupa login": "base_url=http://127.0.0.1:1 client_id=coupa-demo client_secret=coupa-demo-secret",
+        "qad": "http://127.0.0.1:2",
+        "qad login": "base_url=http://127.0.0.1:2/clouderp client_id=qad-demo-client username=qad-demo "
+        "password=qad-demo-password",
+    }
+
+
+def test_the_story_comes_once_and_over_its_base() -> None:
+    for names in (["story"], ["base", "story"], ["story", "base", "story"]):
+        tenant = create_qad().state.tenant
+        load(tenant, names)
+        assert (len(tenant.state("suppliers")), len(tenant.state("purchaseOrders"))) == (10, 6)
 
 
 def test_an_interrupt_lets_the_work_clean_up_and_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

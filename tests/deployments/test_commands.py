@@ -23,8 +23,10 @@ from ml_connector.pairs.base import change_settings
 from ml_connector.pairs.coupa_qad.settings import overlap
 from ml_connector.settings import Settings
 from ml_connector.store.crypto import Keys
+from tests.engine import way_back
 from tests.engine import world as engine_world
 from tests.engine.coupa_qad import NAME, logins, settings, told
+from tests.engine.stories import SETTLED_S
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -58,9 +60,36 @@ def played(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return world.path
 
     path = asyncio.run(play())
+    _look_into(path, monkeypatch)
+    return path
+
+
+@pytest.fixture
+def paid_and_taken_back(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store after INV-1001 was posted, paid, its payment voided, and the invoice voided and corrected."""
+    monkeypatch.setattr(engine_world, "KEYS", Keys.load(home.keys))
+
+    async def play() -> Path:
+        changes: dict[str, Any] = {"suppliers": {"direction": "none"}, "invoices": {"on_void": "correct"}}
+        world = await told(tmp_path / "world", home.root / "ml-connector.db", **changes)
+        await world.run("coupa_to_qad", NAME)
+        payment = await way_back.pay(world, "INV-1001")
+        await way_back.later(world)
+        await way_back.set_status(world, payment, "Void")
+        await way_back.later(world)
+        await world.admin("coupa", "do/void_invoice", {"id": 4001})
+        await world.pass_time(SETTLED_S)
+        await world.run("coupa_to_qad", NAME)
+        return world.path
+
+    path = asyncio.run(play())
+    _look_into(path, monkeypatch)
+    return path
+
+
+def _look_into(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_CONNECTOR_DATABASE_URL", f"sqlite:///{path}")
     monkeypatch.setenv("ML_CONNECTOR_AUDIT_FOLDER", str(path.parent / "audit"))
-    return path
 
 
 @pytest.fixture
@@ -105,8 +134,10 @@ def test_rejected_lists_what_a_person_has_to_look_at(played: Path, command: Comm
 
 def test_nothing_waiting_is_said_and_is_an_empty_list(command: Command) -> None:
     assert command("rejected") == (0, "", "None.\n")
-    code, out, _ = command("held", "--json")
-    assert (code, json.loads(out)) == (0, [])
+    assert command("doubt", "list") == (0, "", "None.\n")
+    for listing in (["held"], ["doubt", "list"]):
+        code, out, _ = command(*listing, "--json")
+        assert (code, json.loads(out)) == (0, [])
 
 
 def test_an_unknown_connection_is_one_line(command: Command) -> None:
@@ -133,6 +164,23 @@ def test_a_history_reads_as_lines_with_opened_details(played: Path, command: Com
     assert "voucher: " in out
     assert "may have taken effect" not in out
     assert "no goods receipt posted for PO PO100005" in command("audit", "show", "INV-1005")[1]
+
+
+def test_the_history_of_an_invoice_tells_its_payments_and_its_correction(
+    paid_and_taken_back: Path, command: Command
+) -> None:
+    events = json.loads(command("audit", "show", "INV-1001", "--json")[1])
+    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+    names = list(dict.fromkeys(event["record"] for event in events))
+    assert [name.partition("/")[0] for name in names] == ["INV-1001", "INV-1001 10USACO", "INV-1001 correction"]
+    _, out, _ = command("audit", "show", "INV-1001")
+    told = [line for line in out.splitlines() if " UTC  " in line]
+    assert len(told) == len(events)
+    for event, line in zip(events, told, strict=True):
+        assert f"UTC  {event['event']:<14} {event['record']}" in line
+    # Its payment alone has a history of its own, and the id of the invoice leads to all of it.
+    assert {one["record"] for one in json.loads(command("audit", "show", names[1], "--json")[1])} == {names[1]}
+    assert json.loads(command("audit", "show", events[0]["external_id"], "--json")[1]) == events
 
 
 def test_a_record_nobody_knows_is_one_line(played: Path, command: Command) -> None:

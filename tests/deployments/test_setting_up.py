@@ -20,6 +20,7 @@ from deployments import launching, server
 from deployments.automations import ZOMBIES
 from ml_connector.installation import Installation
 from ml_connector.pairs import registry
+from sandbox import story
 from tests.deployments.terminal import COUPA_SECRET, QAD_PASSWORD, Terminal, terminal
 
 FIFTEEN_DAYS_AGO = time.time() - 15 * 24 * 3600
@@ -91,15 +92,30 @@ async def test_a_script_names_its_answers_and_reads_the_secret_from_a_file(desk:
 
 
 async def test_a_connection_asks_for_blocks_and_for_what_has_no_default(desk: Terminal) -> None:
-    typed = ["coupa-credentials/acme", "1", "", "10USA", "10USACO", "y"]
+    # Enter takes the only block of Coupa.
+    typed = ["", "1", "", "10USA", "10USACO", "y"]
     ended = await desk.run("connect", "coupa_qad", "acme", typed=typed)
     assert ended.exit_code == 0, ended.output
     assert "qad.domain" in ended.output
+    assert "Block of coupa [coupa-credentials/acme]: " in ended.output
     assert "1  qad-credentials/acme" in ended.output
     assert "2  qad-credentials/scripted" in ended.output
     assert "as coupa-demo" in ended.output
     listed = json.loads((await desk.run("connections", "--json")).stdout)
     assert [(one["connection"], one["settings_version"]) for one in listed] == [("acme", 1)]
+
+
+async def test_a_block_alone_is_not_warned_of_a_time_zone_that_nobody_has_set(desk: Terminal) -> None:
+    # Coupa tells its offset with any record; this one is nobody's work.
+    await _admin(desk, "seed", {"invoices": [{**story.second_invoice(), "status": "draft"}]}, "coupa")
+    alone = json.loads((await desk.run("ping", "coupa-credentials/acme", "--json")).stdout)
+    (told,) = [one for one in alone[0]["checks"] if one["name"] == "time zone"]
+    assert (told["ok"], told["remedy"]) == (True, "")
+    assert "-0800" in told["message"]
+    # A connection whose settings leave it out has chosen UTC.
+    joined = json.loads((await desk.run("ping", "acme", "--json")).stdout)
+    (told,) = [one for one in joined[0]["checks"] if one["name"] == "time zone"]
+    assert told["message"].startswith("warning: ")
 
 
 async def test_a_script_that_leaves_a_block_out_is_told_so(desk: Terminal) -> None:
@@ -202,8 +218,8 @@ async def test_a_run_without_a_direction_starts_both_the_source_first(desk: Term
 
 async def test_a_refused_login_is_named_by_deploy_and_doctor(desk: Terminal) -> None:
     wrong = {"username": "qad-demo", "password": "another"}
-    await _admin(desk, "change_password", wrong)
-    await _admin(desk, "expire_tokens", {"refresh": True})
+    await _admin(desk, "do/change_password", wrong)
+    await _admin(desk, "do/expire_tokens", {"refresh": True})
     assert (await desk.run("ping", "acme")).exit_code == 1
     notes = {row["deployment"]: row["note"] for row in await _deployed(desk)}
     assert notes["coupa-to-qad/acme"] == "needs login"
@@ -211,7 +227,7 @@ async def test_a_refused_login_is_named_by_deploy_and_doctor(desk: Terminal) -> 
     ended = await desk.run("doctor", "--json")
     told = next(one for one in json.loads(ended.stdout)["checks"] if one["check"] == "login of acme")
     assert (told["result"], told["message"]) == ("wrong", "refused: qad-credentials/acme")
-    await _admin(desk, "change_password", wrong | {"password": QAD_PASSWORD})
+    await _admin(desk, "do/change_password", wrong | {"password": QAD_PASSWORD})
     again = await desk.run("ping", "acme", "--again")
     assert again.exit_code == 0, again.output
     assert "Schedules run again: acme" in again.output
@@ -234,7 +250,7 @@ async def _automations(desk: Terminal) -> list[Any]:
     return [one for one in found if one["name"] == ZOMBIES]
 
 
-async def _admin(desk: Terminal, action: str, body: dict[str, Any]) -> None:
+async def _admin(desk: Terminal, path: str, body: dict[str, Any], system: str = "qad") -> None:
     from deployments import rehearsal
 
-    await rehearsal.admin(desk.stack, "qad", f"do/{action}", body)
+    await rehearsal.admin(desk.stack, system, path, body)

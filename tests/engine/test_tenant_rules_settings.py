@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -13,7 +14,10 @@ from pydantic import BaseModel, ValidationError
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings, ReferenceData
 from tests.engine import coupa_qad
 
-DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+ROOT = Path(__file__).parents[2]
+DOCS, README = ROOT / "docs" / "settings.md", ROOT / "README.md"
+# Kinds of charge are looked up by their word; the version is read by `connect`; of write styles there is only one yet.
+NOT_BY_NAME = ("Accounts.shipping", "Accounts.handling", "CoupaQadSettings.schema_version", "QadTenant.write_style")
 TENANTS = ("coupa", "qad")
 
 
@@ -109,6 +113,54 @@ def test_every_setting_has_a_line_in_the_documentation() -> None:
     assert {name for name in told if "." in name and not name.startswith(TENANTS)} - wanted == set()
 
 
-def test_the_example_in_the_documentation_is_valid() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
-    assert CoupaQadSettings.model_validate(yaml.safe_load(example)).invoices.non_po == "post"
+def test_the_examples_in_the_documentation_are_valid() -> None:
+    # Within a list a fence is indented.
+    fence = re.compile(r"^ *```yaml\n(.*?)^ *```$", flags=re.DOTALL | re.MULTILINE)
+    found = []
+    for path in (DOCS, README):
+        text = path.read_text()
+        assert "```yml" not in text
+        found += [textwrap.dedent(example) for example in fence.findall(text)]
+    read = [CoupaQadSettings.model_validate(yaml.safe_load(example)) for example in found]
+    assert [(one.qad.entity, one.invoices.non_po) for one in read] == [
+        ("10USACO", "post"), ("10USACO", "post"), ("20EURCO", "reject"), ("10USACO", "reject"),
+    ]  # fmt: skip
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "ml_connector").rglob("*.py"))
+    unread = [
+        f"{model.__name__}.{name}"
+        for model in _models(CoupaQadSettings)
+        for name in model.model_fields
+        if not re.search(rf"\.{name}\b", code)
+    ]
+    assert sorted(unread) == sorted(NOT_BY_NAME)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"qad": {"match": {"receipt_gate": "full"}}}, id="a gate of our own"),
+        pytest.param({"qad": {"invoice": {"matching_daybook": "APMATCH"}}}, id="a daybook of matching"),
+        pytest.param({"qad": {"status": {"hold_status_codes": []}}}, id="codes that hold"),
+        pytest.param({"suppliers": {"page_size": 500}}, id="pages of suppliers"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        read(**changes)
+
+
+def _models(found: Any, seen: tuple[type[BaseModel], ...] = ()) -> tuple[type[BaseModel], ...]:
+    """The models that a type is made of, each once."""
+    if isinstance(found, type) and issubclass(found, BaseModel):
+        if found in seen:
+            return seen
+        seen = (*seen, found)
+        inner = [field.annotation for field in found.model_fields.values()]
+    else:
+        inner = list(get_args(found))
+    for one in inner:
+        seen = _models(one, seen)
+    return seen

@@ -129,8 +129,14 @@ async def test_a_person_settles_doubts_by_hand(desk: Desk, monkeypatch: pytest.M
             ("INV-2002", "create"),
         ]
         voucher = posted["key"].replace(".", "/")
-        code, out, err = await _ml_connector(acme, "doubt", "settle", mine, "--written", voucher)
+        code, out, err = await _ml_connector(acme, "doubt", "settle", mine, "--written", voucher, "--json")
         assert code == 0, err
+        assert json.loads(out) == {
+            "record": mine,
+            "effect": "create",
+            "settled": f"written as {voucher}",
+            "next": "the next run writes the rest of it: exported, custom_field, history",
+        }
         code, _, err = await _ml_connector(acme, "doubt", "settle", other, "--absent")
         assert code == 2
         assert f"create of {other} may still take effect; say so again after " in err
@@ -139,6 +145,8 @@ async def test_a_person_settles_doubts_by_hand(desk: Desk, monkeypatch: pytest.M
         monkeypatch.setenv("ML_CONNECTOR_CLOCK_SHIFT_S", str(SETTLE.total_seconds() + 60))
         code, out, err = await _ml_connector(acme, "doubt", "settle", other, "--absent")
         assert code == 0, err
+        told = dict(line.split(maxsplit=1) for line in out.splitlines())
+        assert (told["settled"], told["next"]) == ("absent", "the next run sends it again")
         assert (await acme.run()).message == "2 read: 2 created"
         assert sorted((await acme.truth("qad"))["invoices_by_token"].values()) == [1, 1]
         assert (await acme.standing())[mine].target_id == voucher

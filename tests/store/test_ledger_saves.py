@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -54,6 +55,39 @@ async def test_writes_only_the_effects_that_changed(db: Database) -> None:
     saved = await save(db, changed, LATER)
     assert await written_at(db) == {"create": LATER, "exported": NOW}
     assert await ledger.load(db, [saved.id]) == {saved.id: saved}
+
+
+async def test_what_is_about_an_invoice_is_found_by_its_number_and_nothing_else(db: Database) -> None:
+    def about(number: int, label: str, **more: str) -> LedgerRow:
+        way_back = {"route": "payments", "direction": "qad_to_coupa", "target_tenant": "abcd"}
+        changes: dict[str, Any] = {"label": label, "external_id": f"wxyz:payment:{number}", **way_back, **more}
+        return replace(row(number), **changes)
+
+    correction = {"route": "corrections", "target_tenant": "wxyz", "external_id": "abcd:correction:1"}
+    rows = [
+        row(1),
+        about(11, "INV-1 10USACO/2026/50001"),
+        about(12, "INV-1 correction", **correction),
+        replace(row(2), label="INV-1 A"),
+        about(21, "INV-1 A 10USACO/2026/50002"),
+        about(31, "INV-10 10USACO/2026/50003"),
+        about(32, "inv-1 10USACO/2026/50004"),
+        about(41, "INV-1 10USACO/2026/50005", target_tenant="efgh"),
+        replace(row(5), label="50%"),
+        about(51, "50% 10USACO/2026/50006"),
+    ]
+    for one in rows:
+        await save(db, one)
+    for name, labels in (
+        ("INV-1", ["INV-1", "INV-1 10USACO/2026/50001", "INV-1 correction"]),
+        ("abcd:invoice:1", ["INV-1", "INV-1 10USACO/2026/50001", "INV-1 correction"]),
+        ("INV-1 A", ["INV-1 A", "INV-1 A 10USACO/2026/50002"]),
+        ("INV-1 correction", ["INV-1 correction"]),
+        ("50%", ["50%", "50% 10USACO/2026/50006"]),
+        ("INV-9", []),
+    ):
+        assert sorted(one.label for one in await ledger.related(db, name)) == labels
+    assert [one.label for one in await ledger.by_label(db, "INV-1")] == ["INV-1"]
 
 
 async def test_knows_after_a_load_what_is_stored(db: Database) -> None:

@@ -89,6 +89,14 @@ async def test_the_connection_test_warns_of_a_time_zone_that_is_not_the_companys
         assert [one.message for one in result.checks if one.name == "time zone"] == [message]
 
 
+async def test_a_login_without_settings_is_told_the_offset_and_not_warned() -> None:
+    server = Coupa(invoice(1, updated_at="2026-07-04T10:00:01-07:00"))
+    result = await ping(open_coupa(server), CREDENTIALS, bare=True)
+    (check,) = [one for one in result.checks if one.name == "time zone"]
+    assert (check.ok, check.remedy) == (True, "")
+    assert check.message.startswith("Coupa shows times at -0700; ")
+
+
 async def test_the_connection_test_warns_when_masters_cannot_be_written() -> None:
     login = CREDENTIALS.model_copy(
         update={"scopes": tuple(one for one in CREDENTIALS.scopes if one != "core.supplier.write")}
