@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 
 from ml_connector.domain.outcomes import Outcome
-from ml_connector.errors import AuthenticationError, BusyError, ConfigurationError
+from ml_connector.errors import AuthenticationError, BusyError, ConfigurationError, ConnectorError
 from ml_connector.installation import Installation
 from ml_connector.pairs.registry import direction as find_direction
 from ml_connector.pairs.registry import of_pair
@@ -34,7 +34,7 @@ _active: dict[tuple[str, str], ActiveRun] = {}
 class ActiveRun:
     """A direction's run in this process. `busy` means that another run works, so this one does nothing.
 
-    `failure` is the final state of a run that a refused login has ended.
+    `failure` is the final state of a run that a refused login has ended, `failed` what kept a route from being taken.
     """
 
     connection: str
@@ -43,6 +43,7 @@ class ActiveRun:
     session: Any = None
     busy: str = ""
     failure: State[Any] | None = None
+    failed: ConnectorError | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -114,6 +115,8 @@ async def sync_run(direction: str, connection: str, *, part: str = "") -> AsyncI
         try:
             yield run
             await session.finish(run.counts)
+            if run.failed is not None:
+                raise run.failed
         except AuthenticationError as refusal:
             # A connection names its blocks in the order of its pair's first direction.
             first = of_pair(plan.pair)[0]

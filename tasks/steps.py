@@ -81,12 +81,15 @@ class _TaskSteps:
 
 
 async def run_routes(run: ActiveRun, *, kinds: Sequence[str] | None = None) -> None:
-    """Take every route of the direction in business order, page by page; every record leaves with one outcome."""
+    """Take every route of the direction in business order, page by page; every record leaves with one outcome.
+
+    What kept a route from being taken fails the run when it is closed, after its outcomes were shown.
+    """
 
     async def take(route: str) -> None:
         await run_route(run, route, kinds=kinds)
 
-    await each_route(run.routes, take)
+    run.failed = await each_route(run.routes, take)
 
 
 async def run_route(run: ActiveRun, route: str, *, kinds: Sequence[str] | None = None) -> None:

@@ -28,7 +28,10 @@ _CHUNK = 400
 
 @dataclass(frozen=True, slots=True)
 class EffectRow:
-    """One effect of a ledger row: what is intended, under which lease epoch, and how far it got."""
+    """One effect of a ledger row: what is intended, under which lease epoch, and how far it got.
+
+    `blob` is the payload as intended, `synced` the one that an object which follows its record was last seen with.
+    """
 
     ordinal: int
     name: str
@@ -37,6 +40,7 @@ class EffectRow:
     key: str = ""
     fingerprint: str = ""
     blob: bytes | None = None
+    synced: bytes | None = None
     epoch: int = 0
     doubt_since: datetime | None = None
     target_id: str = ""
@@ -190,10 +194,11 @@ async def due(
 
 
 async def is_heir(tx: AsyncConnection, connection: str) -> bool:
-    """Whether rows of removed connections fall to this one: it is the first by name that joins its two tenants."""
+    """Whether rows of removed connections fall to this one: the first by name of those active between its tenants."""
     own, other = connections.alias(), connections.alias()
     alike = [other.c[name] == own.c[name] for name in ("pair", "source_tenant", "target_tenant")]
-    query = select(other.c.name).join_from(other, own, and_(*alike)).where(own.c.name == connection)
+    query = select(other.c.name).join_from(other, own, and_(*alike))
+    query = query.where(own.c.name == connection, other.c.state == "active")
     return min((await tx.execute(query)).scalars(), default="") == connection
 
 
@@ -254,7 +259,10 @@ async def rivals(
     """Other rows of these document numbers in (target tenant, type) whose create is open, or was done since then."""
     tenant, target_type = target
     ordered, others = sorted(set(labels)), set(leave_out)
-    creating = select(effect.c.ledger_id).where(effect.c.ordinal == 0, effect.c.state.in_([INTENDED, IN_DOUBT]))
+    lately = (effect.c.state == DONE) & (effect.c.updated_at >= since)
+    creating = select(effect.c.ledger_id).where(
+        effect.c.ordinal == 0, lately | effect.c.state.in_([INTENDED, IN_DOUBT])
+    )
     found: list[LedgerRow] = []
     for start in range(0, len(ordered), _CHUNK):
         named = (
@@ -262,8 +270,7 @@ async def rivals(
             & (ledger.c.target_tenant == tenant)
             & (ledger.c.target_type == target_type)
         )
-        lately = ledger.c.target_id.is_not(None) & (ledger.c.updated_at >= since)
-        found += (await _read(tx, named & (lately | ledger.c.id.in_(creating)))).values()
+        found += (await _read(tx, named & ledger.c.id.in_(creating))).values()
     return [row for row in found if row.id not in others and row.effects[0].blob is not None]
 
 

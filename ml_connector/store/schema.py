@@ -207,6 +207,7 @@ effect = Table(
     Column("key", String(32), nullable=False, server_default=""),
     Column("fingerprint", String(40), nullable=False, server_default=""),
     Column("blob", LargeBinary),
+    Column("synced", LargeBinary),
     Column("epoch", Integer, nullable=False, server_default="0"),
     Column("doubt_since", Instant),
     Column("target_id", String(200), nullable=False, server_default=""),

@@ -16,7 +16,7 @@ from ml_connector.domain.reasons import Reason, reason
 from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Gone, Order, Taken
 from ml_connector.store import reservations
 from ml_connector.store.ledger import DONE, LedgerRow
-from ml_connector.sync.payloads import seal, stored_payload
+from ml_connector.sync.payloads import seal, synced_payload
 from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Effect, Facts, Route
 from ml_connector.sync.work import Work
@@ -101,6 +101,12 @@ async def _findings(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]])
         order(first, work.known, document(run, first, work), thorough=run.young or work.known.attempts > 0)
         for work in works
     ]
+    if first.operation == "upsert":
+        # What was never seen as ours is looked for as if for the first time, so that adopting stays as careful.
+        orders = [
+            one if work.known.effects[0].synced else replace(one, target_id="")
+            for one, work in zip(orders, works, strict=True)
+        ]
     shown = await first.target.find(orders)
     findings = {work.known.id: shown.get(work.known.external_id, Absent()) for work in works}
     found = {name: one.target_id for name, one in findings.items() if isinstance(one, Found)}
@@ -110,6 +116,8 @@ async def _findings(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]])
         finding = findings[work.known.id]
         if isinstance(finding, Found) and work.known.id in taken:
             finding = Taken(finding.target_id)
+        elif isinstance(finding, Found) and work.known.effects[0].synced and first.identity & set(finding.differs):
+            finding = Foreign(finding.target_id)
         elif isinstance(finding, Found) and first.operation == "upsert":
             finding = replace(finding, differs=_own_changes(run, first, work, finding))
         told.append((work, finding))
@@ -119,7 +127,7 @@ async def _findings(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]])
 def _own_changes(run: SyncRun, first: Effect[Any], work: Work[Any], found: Found) -> tuple[str, ...]:
     """Of what the target shows differently only what changed at the source: the rest somebody there has changed."""
     row = work.known
-    before = stored_payload(run.store.keys, row, row.effects[0])
+    before = synced_payload(run.store.keys, row, row.effects[0])
     if not before:
         return found.differs
     now = document(run, first, work)
@@ -204,7 +212,13 @@ def _adopted(run: SyncRun, route: Route[Any], work: Work[Any], found: Found) -> 
     follows = first.operation == "upsert"
     blob = seal(run.store.keys, row, row.effects[0], document(run, first, work)) if follows else None
     done = replace(
-        row.effects[0], state=DONE, target_id=found.target_id, revision=revision, fingerprint=shown, blob=blob
+        row.effects[0],
+        state=DONE,
+        target_id=found.target_id,
+        revision=revision,
+        fingerprint=shown,
+        blob=blob,
+        synced=blob,
     )
     outcome = Outcome.UPDATED if row.posted else Outcome.CREATED
     row = replace(

@@ -126,7 +126,8 @@ def _answer(
         # Ours may still arrive and undo what others did since: it is read and written again when it no longer can.
         finding = Absent()
     if isinstance(finding, Found) and not finding.differs:
-        done = replace(one, state=DONE, target_id=finding.target_id, doubt_since=None)
+        synced = one.blob if effect.operation == "upsert" else None
+        done = replace(one, state=DONE, target_id=finding.target_id, doubt_since=None, synced=synced)
         row = row.with_effect(done)
         if one.ordinal == 0:
             row = replace(row, target_id=finding.target_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -16,6 +17,11 @@ def seal(keys: Keys, row: LedgerRow, effect: EffectRow, payload: Mapping[str, An
     """A payload bound to its row and effect."""
     schema = f"{row.route}.{effect.name}"
     return keys.seal(canonical(payload), about=f"{row.id}/{effect.name}", schema=schema, version=1)
+
+
+def synced_payload(keys: Keys, row: LedgerRow, effect: EffectRow) -> dict[str, Any]:
+    """The payload that the target was last seen with; empty when it never was."""
+    return stored_payload(keys, row, replace(effect, blob=effect.synced))
 
 
 def stored_payload(keys: Keys, row: LedgerRow, effect: EffectRow) -> dict[str, Any]:

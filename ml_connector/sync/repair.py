@@ -14,6 +14,7 @@ from ml_connector.domain.reasons import reason
 from ml_connector.errors import ConfigurationError
 from ml_connector.store import ledger, reservations
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, EffectRow, LedgerRow
+from ml_connector.sync.payloads import stored_payload
 from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Nameable, Route
 
@@ -54,7 +55,9 @@ def _without_document(row: LedgerRow) -> LedgerRow:
         raise ConfigurationError(
             f"{row.label} stands at {row.outcome}; only a record whose document is gone is made again"
         )
-    effects = tuple(replace(one, state=PENDING, blob=None, target_id="", fingerprint="") for one in row.effects)
+    effects = tuple(
+        replace(one, state=PENDING, blob=None, synced=None, target_id="", fingerprint="") for one in row.effects
+    )
     return replace(row, effects=effects, target_id=None, fingerprint="")
 
 
@@ -62,12 +65,14 @@ async def settle_written(run: SyncRun, route: Route[Any], row: LedgerRow, target
     """A person has seen the effect in the target: it is done under that id, and what follows it goes on."""
     one = _doubtful(row)
     first = one.ordinal == 0
-    target = route.effects[one.ordinal].target
-    if isinstance(target, Nameable) and (problem := await target.problem(target_id)):
+    effect = route.effects[one.ordinal]
+    payload = stored_payload(run.store.keys, row, one)
+    if isinstance(effect.target, Nameable) and (problem := await effect.target.problem(target_id, payload)):
         raise ConfigurationError(f"{row.label} cannot be settled as {target_id}: {problem}")
     if first and await run.owned_elsewhere(route, {row.id: target_id}):
         raise ConfigurationError(f"{target_id} belongs to another record already; see: audit show {target_id}")
-    row = row.with_effect(replace(one, state=DONE, target_id=target_id, doubt_since=None))
+    synced = one.blob if effect.operation == "upsert" else None
+    row = row.with_effect(replace(one, state=DONE, target_id=target_id, doubt_since=None, synced=synced))
     row = replace(row, target_id=target_id) if first else row
     row = run.judged(row, Outcome.CREATED if row.complete else Outcome.IN_DOUBT)
     async with run.transaction() as tx:

@@ -91,8 +91,8 @@ class Target(Protocol):
 class Nameable(Protocol):
     """A target whose objects a person can name by the id that the system shows."""
 
-    async def problem(self, target_id: str) -> str:
-        """What is wrong with such an id; empty when there is an object behind it."""
+    async def problem(self, target_id: str, payload: Mapping[str, Any]) -> str:
+        """What is wrong with such an id for this payload; empty when the object behind it is the payload's."""
         ...
 
 
@@ -126,7 +126,8 @@ class Effect(Generic[R]):
     """One step of a route: which document goes to which target, about the object there or the record it came from.
 
     The first effect makes the document: created once, or (`upsert`, and `act` on a route that updates) brought in
-    line again whenever its payload changes. `clock_fields` stay outside the fingerprint. Finding it as intended
+    line again whenever its payload changes. `clock_fields` stay outside the fingerprint, and a person decides when the
+    target shows another `identity` than we gave it. Finding it as intended
     `proves` that our own write took effect, except for a value of the object that others may have set just so.
     """
 
@@ -136,6 +137,7 @@ class Effect(Generic[R]):
     operation: Operation = "act"
     about: Literal["target", "source"] = "target"
     clock_fields: frozenset[str] = frozenset()
+    identity: frozenset[str] = frozenset()
     proves: bool = True
     turn: Callable[[Mapping[str, Any]], Turn] = lambda _payload: Turn()
 

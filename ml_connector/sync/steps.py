@@ -81,8 +81,8 @@ async def chain(steps: Steps, route: str, *, kinds: Sequence[str] | None = None)
     return done
 
 
-async def each_route(routes: Iterable[str], take: Callable[[str], Awaitable[object]]) -> None:
-    """Take the routes in business order; one that cannot be taken keeps no other back, and fails the run at its end."""
+async def each_route(routes: Iterable[str], take: Callable[[str], Awaitable[object]]) -> ConnectorError | None:
+    """Take the routes in business order; one that cannot be taken keeps no other back. The first failure, if any."""
     failed: ConnectorError | None = None
     for route in routes:
         try:
@@ -91,8 +91,7 @@ async def each_route(routes: Iterable[str], take: Callable[[str], Awaitable[obje
             raise
         except ConnectorError as error:
             failed = failed or error
-    if failed is not None:
-        raise failed
+    return failed
 
 
 class EngineSteps:

@@ -144,8 +144,8 @@ class _Chunk:
     async def _intend(self, tx: AsyncConnection, ordinal: int, effect: Effect[Any]) -> Mapping[str, Order]:
         todo = self._at(ordinal, PENDING) + self._at(ordinal, REFUSED)
         if ordinal == 0 and todo:
-            todo = await self._reserve(tx, todo)
             todo = await self._without_twins(tx, todo) if effect.operation == "create" else todo
+            todo = await self._reserve(tx, todo)
             self.claims = [row for work in todo for row in reserved(self.run, work.known, work, permanent=False)]
         orders: dict[str, Order] = {}
         for work in todo:
@@ -235,7 +235,7 @@ class _Chunk:
         row, one = work.known, next(e for e in work.known.effects if e.name == effect.name)
         match sent:
             case Done():
-                self._done(work, row, one, sent)
+                self._done(work, effect, row, one, sent)
             case Refused():
                 self._refused(work, row, one, sent)
             case NotSent():
@@ -246,8 +246,11 @@ class _Chunk:
                 why = reason("waits_for_clear_answer", effect=one.name)
                 self._stop(work, doubtful, Outcome.IN_DOUBT, why, detail=sent.why)
 
-    def _done(self, work: Work[Any], row: LedgerRow, one: EffectRow, sent: Done) -> None:
-        finished = replace(one, state=DONE, target_id=sent.target_id, notes=sent.notes, doubt_since=None)
+    def _done(self, work: Work[Any], effect: Effect[Any], row: LedgerRow, one: EffectRow, sent: Done) -> None:
+        synced = one.blob if effect.operation == "upsert" else None
+        finished = replace(
+            one, state=DONE, target_id=sent.target_id, notes=sent.notes, doubt_since=None, synced=synced
+        )
         row = row.with_effect(finished)
         if one.ordinal == 0:
             row = replace(row, target_id=None if row.id in self.taken else sent.target_id)

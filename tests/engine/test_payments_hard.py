@@ -180,7 +180,7 @@ async def test_unreadable_payments_of_other_peoples_vouchers_leave_no_trace(
     assert row.external_id.endswith("/10001")
 
 
-async def test_clearing_a_corrected_voucher_against_its_correction_is_no_alarm(
+async def test_a_payment_of_a_corrected_voucher_is_seen_by_a_person(
     tmp_path: Path, sqlite_template: Path
 ) -> None:
     world = await posted(tmp_path, sqlite_template, invoices={"on_void": "correct"})
@@ -192,7 +192,7 @@ async def test_clearing_a_corrected_voucher_against_its_correction_is_no_alarm(
     await world.admin("qad", "do/pay", {"invoices": parts, "status": "Paid"})
     await run(world)
     stands = await tell.stands(world)
-    assert [said for label, said in stands.items() if label.startswith("A-1 10USACO")] == ["skipped reversed_by"]
+    assert [said for label, said in stands.items() if label.startswith("A-1 10USACO")] == ["rejected paid_but_voided"]
     assert await entries(world) == []
 
 

@@ -192,7 +192,7 @@ async def test_a_voucher_of_another_record_settles_nothing(tmp_path: Path, sqlit
     await run(world)
     taken = (await world.standing(NAME))["A-1"].target_id
     async with _acting(world, "A-2") as (sync, row):
-        with pytest.raises(ConfigurationError, match="belongs to another record"):
+        with pytest.raises(ConfigurationError, match="differs in reference"):
             await repair.settle_written(sync, sync.routes[row.route], row, str(taken), by=BY)
 
 

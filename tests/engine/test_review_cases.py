@@ -208,3 +208,82 @@ async def test_two_renewals_of_a_lease_at_once_do_not_wait_for_each_other(tmp_pa
         clock.advance(LENGTH_S / 2)
         await asyncio.wait_for(asyncio.gather(*(lease.keep() for _ in range(4))), 20)
     assert lease.remaining() > LENGTH_S / 2
+
+
+async def _renamed(world: World, name: str) -> None:
+    own = {"sharedSetCode": "SHX"}
+    await world.admin("qad", "seed", {"suppliers": [{"supplierCode": "SUP00050", "addressName": name, **own}]})
+
+
+def _shown(world: World, number: str = "SUP00050") -> tuple[str, str]:
+    found = next(one for one in _coupa(world).tables["suppliers"] if one["number"] == number)
+    return found["name"], found["status"]
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "hang_before", "reset_after"])
+async def test_an_update_whose_answer_is_lost_arrives_in_the_end_and_lifts_no_block(
+    tmp_path: Path, sqlite_template: Path, kind: str
+) -> None:
+    world = await way_back.masters_told(tmp_path, sqlite_template)
+    await way_back.run(world)
+    number = next(one["id"] for one in _coupa(world).tables["suppliers"] if one["number"] == "SUP00050")
+    await do(world, "edit_supplier", number, changes={"status": "inactive"})
+    await _renamed(world, "Mended")
+    await tell.break_wire(world, "coupa", kind, "PUT suppliers", times=1)
+    assert (await way_back.later(world))["in_doubt"] == 1
+    for _ in range(3):
+        await way_back.later(world)
+    assert _shown(world) == ("Mended", "inactive")
+
+
+async def test_an_update_that_died_before_it_was_sent_arrives_in_the_end(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await way_back.masters_told(tmp_path, sqlite_template)
+    await way_back.run(world)
+    await _renamed(world, "Mended")
+    await world.pass_time(60)
+    tell.wire(world, "coupa").when(r"^PUT /api/suppliers", tell.dies(world))
+    await tell.killed(way_back.run(world), world)
+    for _ in range(3):
+        await way_back.later(world)
+    assert _shown(world)[0] == "Mended"
+
+
+async def test_a_refused_update_does_not_forget_what_was_agreed(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await way_back.masters_told(tmp_path, sqlite_template)
+    await way_back.run(world)
+    number = next(one["id"] for one in _coupa(world).tables["suppliers"] if one["number"] == "SUP00050")
+    await do(world, "edit_supplier", number, changes={"status": "inactive"})
+    await _renamed(world, "Eastgate Tooling")
+    await way_back.later(world)
+    await _renamed(world, "Mended")
+    await way_back.later(world)
+    await way_back.later(world)
+    assert _shown(world) == ("Mended", "inactive")
+
+
+async def test_a_number_changed_in_coupa_is_for_a_person(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await way_back.masters_told(tmp_path, sqlite_template)
+    await way_back.run(world)
+    number = next(one["id"] for one in _coupa(world).tables["suppliers"] if one["number"] == "SUP00050")
+    await do(world, "edit_supplier", number, changes={"number": "SUP00099"})
+    await _renamed(world, "Mended")
+    await way_back.later(world)
+    assert (await stands(world))["SUP00050"] == "rejected name_taken"
+    assert _shown(world, "SUP00099")[0] == "Late Comer"
+
+
+async def test_a_voucher_of_somebody_else_settles_nothing(tmp_path: Path, sqlite_template: Path) -> None:
+    world = await tell.make(tmp_path, sqlite_template, **way_back.PAYMENTS_ONLY)
+    await tell.receive(world, 100)
+    keyed = {"supplierCode": "SUP00003", "invoiceReference": "RENT-11", "originalAmountTC": 50}
+    await world.admin("qad", "do/key_invoice_by_hand", keyed)
+    await send_in(world, invoice(1, "A-1"))
+    await tell.break_wire(world, "qad", "hang_before", "POST supplierInvoices", times=1)
+    await run(world)
+    rent = (await world.truth("qad"))["invoices"][0]["key"].replace(".", "/")
+    async with world.session(DIRECTION, NAME) as session:
+        row = await repair.find(session.steps.run, "A-1")
+        assert row is not None
+        route = session.steps.run.routes["invoices"]
+        with pytest.raises(ConfigurationError, match="differs in"):
+            await repair.settle_written(session.steps.run, route, row, rent, by="me")

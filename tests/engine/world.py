@@ -118,8 +118,10 @@ class World:
                 for page in await chain(session.steps, route):
                     counts.update(page.counts)
 
-            await each_route(session.steps.run.routes, take)
+            failed = await each_route(session.steps.run.routes, take)
             await session.finish(counts)
+            if failed is not None:
+                raise failed
         return counts
 
     async def try_run(self, direction: str, connection: str) -> str:

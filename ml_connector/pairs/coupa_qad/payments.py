@@ -73,7 +73,6 @@ class _Context:
     invoice_of: Mapping[str, str]
     invoices: Mapping[str, InvoiceToPay | Unreadable]
     doubtful: frozenset[str]
-    corrected: Mapping[str, str]
 
 
 class PaymentCheck:
@@ -89,8 +88,7 @@ class PaymentCheck:
         doubtful = await self._vouchers.unconfirmed()
         invoice_of = await self._vouchers.invoices(one.document for one in records)
         invoices = await invoices_to_pay(self._coupa, set(invoice_of.values()))
-        voided = [key for key, one in invoices.items() if isinstance(one, InvoiceToPay) and one.status == "voided"]
-        return _Context(invoice_of, invoices, doubtful, await self._vouchers.corrected(voided))
+        return _Context(invoice_of, invoices, doubtful)
 
     def decide(self, records: Sequence[PaymentAllocation], context: _Context) -> list[Decision]:
         """One decision per allocation; they do not use each other up."""
@@ -115,9 +113,6 @@ class PaymentCheck:
         if one.currency != invoice.currency:
             return rejected(reason("payment_currency", found=one.currency, currency=invoice.currency))
         if one.state == "paid" and invoice.status == "voided":
-            if by := context.corrected.get(key):
-                # Clearing a voucher against its correction is what follows a correction, and pays nothing.
-                return skipped(reason("reversed_by", target=one.document, by=by))
             return rejected(reason("paid_but_voided", voucher=one.document, invoice=key, status=invoice.status))
         return Decision(Verdict.READY, extra={"invoice": key, "credit": invoice.total < 0})
 

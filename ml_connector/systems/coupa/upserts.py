@@ -50,10 +50,12 @@ class _Masters(ABC, Generic[Model]):
         """Create those without an id, change the others, one request each."""
         return await send_each(orders, partial(answered, self._send), self.concurrency)
 
-    async def problem(self, target_id: str) -> str:
-        """What is wrong with an id that a person gives."""
-        known = target_id.isdecimal() and await self._client.masters(self.model, self.resource, [int(target_id)])
-        return "" if known else f"Coupa has no such object among its {self.resource}"
+    async def problem(self, target_id: str, payload: Payload) -> str:
+        """What is wrong with an id that a person gives: no such object, or one of another number."""
+        ids = [int(target_id)] if target_id.isdecimal() else []
+        for row in await self._client.masters(self.model, self.resource, ids):
+            return "" if self._same(payload, row) else "that object has another number"
+        return f"Coupa has no such object among its {self.resource}"
 
     async def _find_known(self, orders: Sequence[Order]) -> dict[str, Finding]:
         ids = [int(order.target_id) for order in orders]

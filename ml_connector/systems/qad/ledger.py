@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ml_connector.domain.keys import digest
 from ml_connector.domain.records import ReceiptMatch
 from ml_connector.errors import ContractError, RecordRejectedError, UnknownOutcomeError
-from ml_connector.systems.qad.browse import Filter, same
+from ml_connector.systems.qad.browse import Filter, Rows, same
 from ml_connector.systems.qad.client import QadClient, Written
 from ml_connector.systems.qad.documents import (
     DocumentError,
@@ -31,6 +31,7 @@ from ml_connector.systems.qad.reader import Reader, Row
 
 _SEEN = ("supplier", "reference", "type", "amount", "token", "invoice_date")
 _LOOKBACK = timedelta(days=1)
+_FRESH_S = 60.0
 _MOST_REMEMBERED = 20_000
 _BACK, _AGAIN = -1, 1
 
@@ -76,18 +77,11 @@ class Ledger(Reader):
         super().__init__(client)
         # An invoice whose row has not changed is not read again.
         self._memory = memory or ProcessMemory()
+        self._recent_lists: dict[str, tuple[date, float, Rows]] = {}
 
     async def receipt_matches(self, supplier: str, since: date, ours: Ours) -> tuple[ReceiptMatch, ...]:
-        """What invoices of a supplier changed since then use of receipts, less those whose token `ours` knows.
-
-        QAD filters by day in its server's time zone, so the read begins one day earlier.
-        """
-        where = [
-            Filter("entity", "eq", self.tenant.entity),
-            Filter("supplier", "eq", supplier),
-            Filter("last_modified", "ge", since - _LOOKBACK),
-        ]
-        rows = self.whole(await self.client.browse("supplierInvoice", where))
+        """What invoices of a supplier changed since then use of receipts, less those whose token `ours` knows."""
+        rows = await self._changed_invoices(supplier, since)
         matched = [row for row in rows if row.get("receiver_matching") is not False]
         known = await ours(frozenset(_token(row) for row in matched) - {""})
         used = await side_by_side(self._used_by, [row for row in matched if _token(row) not in known], self.workers)
@@ -95,6 +89,24 @@ class Ledger(Reader):
         # A list may leave the token out, and then only the invoice itself shows whose it is.
         known |= await ours(frozenset(match.token for match in matches) - {""})
         return tuple(match for match in matches if match.token not in known)
+
+    async def _changed_invoices(self, supplier: str, since: date) -> Rows:
+        """QAD filters by day in its server's time zone, so the read begins one day earlier.
+
+        Pages that follow each other fast share one read: it is no older than what a page of posts takes anyway.
+        """
+        now = self.client.http.clock.monotonic()
+        before = self._recent_lists.get(supplier)
+        if before is not None and before[0] <= since and now - before[1] < _FRESH_S:
+            return before[2]
+        where = [
+            Filter("entity", "eq", self.tenant.entity),
+            Filter("supplier", "eq", supplier),
+            Filter("last_modified", "ge", since - _LOOKBACK),
+        ]
+        rows = self.whole(await self.client.browse("supplierInvoice", where))
+        self._recent_lists[supplier] = (since, now, rows)
+        return rows
 
     async def find_invoices(self, supplier: str, reference: str) -> tuple[InvoiceSeen, ...]:
         """All documents of a supplier with this reference, of every type."""

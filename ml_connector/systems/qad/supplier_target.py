@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ml_connector.domain.writes import (
     Absent,
@@ -71,7 +72,7 @@ class Suppliers:
             if len(found) > 1:
                 findings[order.external_id] = Several(tuple(sorted(one.key for one in found)))
             elif found:
-                findings[order.external_id] = _found(order, found[0])
+                findings[order.external_id] = _adopted(order, found[0])
             else:
                 findings[order.external_id] = Foreign(alike[0]) if alike else Absent()
         return findings
@@ -97,6 +98,13 @@ class Suppliers:
         if ignored := [name for name in differing(order.payload, shown.supplier) if name in members]:
             return Refused("not_stored", f"not stored as sent: {', '.join(ignored)}")
         return Done(shown.key, {"number": shown.supplier.number})
+
+
+def _adopted(order: Order, one: SupplierSeen) -> Found:
+    """A supplier that was there before us: who is blocked in QAD is not made active by being known elsewhere."""
+    found = _found(order, one)
+    lifted = bool(order.payload["active"])
+    return replace(found, differs=tuple(name for name in found.differs if name != "active" or not lifted))
 
 
 def _found(order: Order, one: SupplierSeen) -> Found:

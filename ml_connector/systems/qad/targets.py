@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from ml_connector.domain.keys import TENANT_CODE_LENGTH, TOKEN_LENGTH
 from ml_connector.domain.money import plain
@@ -69,13 +70,16 @@ class SupplierInvoices:
         """
         return await send_each(orders, self.post, self.concurrency)
 
-    async def problem(self, target_id: str) -> str:
-        """What is wrong with a voucher's key that a person gives: its form, or that QAD has no such voucher."""
+    async def problem(self, target_id: str, payload: Mapping[str, Any]) -> str:
+        """What is wrong with a voucher's key that a person gives: its form, no such voucher, or another document."""
         try:
             found = await self._port.get_invoice(target_id)
         except DocumentError as error:
             return str(error)
-        return "" if found is not None else "QAD has no such voucher"
+        if found is None:
+            return "QAD has no such voucher"
+        differs = differences(payload, found)
+        return f"that voucher differs in {', '.join(differs)}" if differs else ""
 
     async def post(self, order: Order) -> Sent:
         """Post one order and name its outcome."""

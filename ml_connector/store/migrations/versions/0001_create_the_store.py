@@ -179,6 +179,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=32), server_default="", nullable=False),
         sa.Column("fingerprint", sa.String(length=40), server_default="", nullable=False),
         sa.Column("blob", sa.LargeBinary(), nullable=True),
+        sa.Column("synced", sa.LargeBinary(), nullable=True),
         sa.Column("epoch", sa.Integer(), server_default="0", nullable=False),
         sa.Column("doubt_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("target_id", sa.String(length=200), server_default="", nullable=False),
