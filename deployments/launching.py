@@ -49,6 +49,8 @@ class Ended:
 async def directions(installation: Installation, connection: str, direction: str = "") -> list[str]:
     """The direction that was named, or all of the connection's pair in business order."""
     row = await installation.connections.get(connection)
+    if row.state != "active":
+        raise ConfigurationError(f"connection {connection} is {row.state}; run: ml-connector resume {connection}")
     offered = [one.name for one in directions_of(row.pair)]
     if direction and direction not in offered:
         raise ConfigurationError(

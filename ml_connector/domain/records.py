@@ -134,6 +134,7 @@ class SupplierInvoice:
     charges: tuple[InvoiceCharge, ...] = ()
     due_date: date | None = None
     payment_channel: str = ""
+    chart: str = ""
     exported: bool = False
     updated_at: datetime | None = None
 

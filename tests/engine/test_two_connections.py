@@ -124,9 +124,9 @@ async def test_what_waits_of_a_connection_that_is_gone_is_taken_up_by_its_heir_a
     assert (await tell.run(world))["held"] == 1
     await _remove(world, NAME)
     await world.pass_time(900)
-    # "-three" comes before "-two".
+    # "-three" comes before "-two", and finds that the invoice is of a chart that nobody sends any more.
     assert await tell.run(world, OTHER) == {}
-    assert await tell.run(world, third.name) == {"held": 1}
+    assert await tell.run(world, third.name) == {"skipped": 1}
 
 
 @pytest.mark.parametrize(
@@ -153,3 +153,17 @@ async def test_what_two_connections_would_both_write_is_refused(
     async with world.installation() as one:
         with pytest.raises(ConfigurationError, match=said):
             await refuse_overlap(one, COUPA_TO_QAD, wanted, name=OTHER, source_tenant=world.rows[NAME].source_tenant)
+
+
+async def test_a_held_invoice_of_another_chart_is_let_go_when_the_settings_are_narrowed(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await tell.make(tmp_path, sqlite_template, **way_back.PAYMENTS_ONLY)
+    await world.admin("coupa", "seed", {"account_types": [{"name": "Ace Two"}]})
+    await tell.send_in(world, tell.invoice(1, "A-1", 30, account_type={"name": "Ace Two"}))
+    assert await tell.run(world) == {"held": 1}
+    await tell.change_settings(world, invoices={"chart_of_accounts": "Ace One"}, **way_back.PAYMENTS_ONLY)
+    await tell.receive(world, 100)
+    assert await tell.later(world) == {"skipped": 1}
+    assert await tell.stands(world) == {"A-1": "skipped filter_chart_of_accounts"}
+    assert await tell.vouchers(world) == []

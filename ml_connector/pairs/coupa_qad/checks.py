@@ -29,6 +29,10 @@ def eligible(invoice: SupplierInvoice, settings: CoupaQadSettings) -> Decision |
         return skipped(reason("filter_status", status=invoice.status))
     if invoice.payment_channel not in settings.invoices.payment_channels:
         return skipped(reason("filter_payment_channel", channel=invoice.payment_channel))
+    chart = settings.invoices.chart_of_accounts
+    if chart and invoice.chart != chart:
+        # The list asks for the chart, but a record that was held under other settings is read by its key.
+        return skipped(reason("filter_chart_of_accounts"))
     return None
 
 

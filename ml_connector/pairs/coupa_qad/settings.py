@@ -214,7 +214,8 @@ def overlap(one: CoupaQadSettings, other: CoupaQadSettings) -> str:
     if channels and len(charts) < 2:
         chart = f"chart_of_accounts {next(iter(charts))}" if charts else "every chart of accounts"
         names = ", ".join(name or "(none)" for name in channels)
-        return f"the invoices of {chart}, payment_channels {names}; narrow one source filter"
+        remedy = "give both connections an invoices.chart_of_accounts or invoices.payment_channels of their own"
+        return f"the invoices of {chart}, payment_channels {names}; {remedy}"
     if one.suppliers.direction == other.suppliers.direction == "qad_to_coupa":
         return "the suppliers in Coupa; set suppliers.direction to none in one of them"
     if both := sorted(_homes(one) & _homes(other)):

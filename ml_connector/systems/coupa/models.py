@@ -75,6 +75,12 @@ class CurrencyRef(CoupaModel):
     decimals: int | None = None
 
 
+class NameRef(CoupaModel):
+    """An association known by its name: account type."""
+
+    name: Text = ""
+
+
 class SupplierRef(CoupaModel):
     """The supplier an object names."""
 
@@ -125,6 +131,7 @@ class Invoice(CoupaModel):
     net_due_date: WrittenDate = None
     updated_at: Instant = None
     payment_channel: Text = ""
+    account_type: NameRef | None = None
     line_level_taxation: Flag = False
     tax_amount: Amount = None
     shipping_amount: Amount = None

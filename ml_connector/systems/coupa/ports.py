@@ -70,6 +70,7 @@ def to_supplier_invoice(invoice: wire.Invoice) -> SupplierInvoice:
         charges=_charges(invoice),
         due_date=invoice.net_due_date,
         payment_channel=invoice.payment_channel,
+        chart=invoice.account_type.name if invoice.account_type else "",
         exported=invoice.exported,
         updated_at=invoice.updated_at,
     )
