@@ -133,7 +133,7 @@ def _posted(
     if row.target_id is None:
         # Its number belongs to another record (the target gave it out twice), which only a person can sort out.
         return Decision(Verdict.REJECTED, row.reasons)
-    if filtered is not None:
+    if filtered is not None and route.void(work.record):
         return Decision(Verdict.REJECTED, (reason("reverse", target=row.target_id),))
     if route.on_change == "update":
         return _in_line(run, row, version)

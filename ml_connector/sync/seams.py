@@ -147,7 +147,8 @@ class Route(Generic[R]):
     """The streams of one source, its check, one mapping and one target, with the effects that follow.
 
     The first of `sources` answers for single records; `scope` tells marks apart whose meaning depends on settings.
-    `reads` names the source fields that check and mapping read, `eligible` the source filter, `undone` the effects
+    `reads` names the source fields that check and mapping read, `eligible` the source filter, `void` whether a record
+    outside of it takes its posted document back (new settings alone do not), `undone` the effects
     that the source record itself shows as not done (an exported flag that a person reset). `reversed_by` tells by key
     which document undid a posted one. `editable` are the fields that a replay may overlay.
     """
@@ -163,6 +164,7 @@ class Route(Generic[R]):
     key: Callable[[R], str]
     label: Callable[[R], str]
     eligible: Callable[[R], Decision | None] = lambda _record: None
+    void: Callable[[R], bool] = lambda _record: True
     undone: Callable[[R], frozenset[str]] = lambda _record: frozenset()
     on_change: Literal["reject", "update"] = "reject"
     hold_limit: timedelta | None = None

@@ -167,3 +167,18 @@ async def test_a_held_invoice_of_another_chart_is_let_go_when_the_settings_are_n
     assert await tell.later(world) == {"skipped": 1}
     assert await tell.stands(world) == {"A-1": "skipped filter_chart_of_accounts"}
     assert await tell.vouchers(world) == []
+
+
+async def test_a_posted_invoice_is_not_to_be_reversed_because_the_settings_were_narrowed(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = await tell.make(tmp_path, sqlite_template, **way_back.PAYMENTS_ONLY)
+    await world.admin("coupa", "seed", {"account_types": [{"name": "Ace Two"}]})
+    await tell.receive(world, 100)
+    await tell.send_in(world, tell.invoice(1, "A-1", 30, account_type={"name": "Ace Two"}))
+    await world.admin("coupa", "do/refuse_updates", {"id": 1, "message": "Billing account is inactive"})
+    assert await tell.run(world) == {"rejected": 1}
+    await world.admin("coupa", "do/refuse_updates", {"id": 1, "message": None})
+    await tell.change_settings(world, invoices={"chart_of_accounts": "Ace One"}, **way_back.PAYMENTS_ONLY)
+    assert await tell.later(world) == {"created": 1}
+    assert (await world.truth("coupa"))["exported"] == {"1": 1}

@@ -133,6 +133,7 @@ def invoices(ends: Ends) -> Route[SupplierInvoice]:
         key=lambda invoice: invoice.key,
         label=lambda invoice: invoice.number or invoice.key,
         eligible=partial(_eligible, settings),
+        void=lambda invoice: invoice.status != "approved",
         undone=lambda invoice: frozenset() if invoice.exported else frozenset({"exported"}),
         hold_limit=timedelta(days=rules.hold_limit_days),
         reversed_by=ends.vouchers.corrected if rules.on_void == "correct" else None,
