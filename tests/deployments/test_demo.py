@@ -164,7 +164,7 @@ async def _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment
         assert left == ["housekeeping/ml-connector"]
         assert (await api.get(where)).status_code == httpx.codes.NOT_FOUND
         code, _, err = await ml_connector(home, "run", "demo")
-        assert (code, err) == (2, "ml-connector: there is no deployment coupa-to-qad/demo; run: ml-connector deploy\n")
+        assert (code, err) == (2, "ml-connector: connection demo is paused; run: ml-connector resume demo\n")
 
 
 @asynccontextmanager
