@@ -281,17 +281,6 @@ async def is_young(db: Database, direction: str, target_tenant: str) -> bool:
         return (await tx.execute(select(ledger.c.id).where(written).limit(1))).first() is None
 
 
-async def totals(db: Database, connection: str, direction: str) -> dict[str, int]:
-    """How many rows of a direction stand at each outcome."""
-    query = (
-        select(ledger.c.outcome, func.count().label("total"))
-        .where(ledger.c.connection == connection, ledger.c.direction == direction)
-        .group_by(ledger.c.outcome)
-    )
-    async with db.read() as tx:
-        return {row.outcome: row.total for row in await tx.execute(query)}
-
-
 async def sealed(db: Database, row: str) -> tuple[bytes | None, bytes | None]:
     """A row's sealed source snapshot and sealed detail of its last reason."""
     async with db.read() as tx:

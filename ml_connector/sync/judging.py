@@ -264,7 +264,7 @@ def expired(run: SyncRun, route: Route[Any], row: LedgerRow) -> tuple[Outcome, t
 
 
 def _sealed(run: SyncRun, row: LedgerRow, work: Work[Any]) -> bytes:
-    return run.store.keys.seal(pack([work]), about=row.id, schema=row.route, version=1)
+    return run.store.keys.seal(pack(work), about=row.id, schema=row.route, version=1)
 
 
 async def _save(run: SyncRun, leaving: _Leaving) -> None:

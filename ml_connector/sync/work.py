@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from ml_connector.domain.outcomes import Decision, Outcome
 from ml_connector.domain.reasons import Reason
@@ -24,7 +24,6 @@ R = TypeVar("R")
 Stage = Literal["fetched", "checked", "fresh", "written"]
 Problem = Literal["", "missing", "unreadable"]
 
-_DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 
 
 class Page(BaseModel):
@@ -97,29 +96,10 @@ class Work(Generic[R]):
         return self.row
 
 
-def pack(works: Iterable[Work[Any]]) -> bytes:
-    """Records as bytes to be sealed; ledger rows are not among them, they are read anew."""
-    return orjson.dumps(
-        [
-            {"key": one.key, "record": one.record, "problem": one.problem, "path": one.path, "decision": one.decision}
-            for one in works
-        ],
-        default=_plain,
-    )
-
-
-def unpack(content: bytes, records: TypeAdapter[R]) -> list[Work[R]]:
-    """Packed records."""
-    return [
-        Work(
-            key=one["key"],
-            record=None if one["record"] is None else records.validate_python(one["record"]),
-            problem=one["problem"],
-            path=one["path"],
-            decision=None if one["decision"] is None else _DECISION.validate_python(one["decision"]),
-        )
-        for one in orjson.loads(content)
-    ]
+def pack(work: Work[Any]) -> bytes:
+    """A record as bytes to be sealed; its ledger row is not part of it."""
+    content = {"key": work.key, "record": work.record, "problem": work.problem, "path": work.path}
+    return orjson.dumps(content | {"decision": work.decision}, default=_plain)
 
 
 def _plain(value: Any) -> Any:

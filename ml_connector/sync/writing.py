@@ -193,7 +193,7 @@ class _Chunk:
 
     def _about_to_write(self, row: LedgerRow, work: Work[Any], print_now: str) -> LedgerRow:
         version = source_version(work.record, self.route.reads)
-        snapshot = self.run.store.keys.seal(pack([work]), about=row.id, schema=row.route, version=1)
+        snapshot = self.run.store.keys.seal(pack(work), about=row.id, schema=row.route, version=1)
         return replace(
             row,
             label=self.run.label(self.route, work),

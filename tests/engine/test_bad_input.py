@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
-from ml_connector.domain.records import SupplierInvoice
 from ml_connector.errors import ConfigurationError, ContractError
 from ml_connector.store import ledger
-from ml_connector.sync.work import unpack
 from tests.engine import coupa_qad
 from tests.engine import stories as tell
 from tests.engine.coupa_qad import NAME
@@ -86,9 +84,7 @@ async def test_a_snapshot_of_a_rejected_invoice_is_kept_sealed_for_replay(
         assert snapshot is not None
         content = one.store.keys.open(snapshot, about=row.id)
     assert b"Goods" not in snapshot
-    (work,) = unpack(content, TypeAdapter(SupplierInvoice))
-    assert work.record is not None
-    assert work.record.number == "A-1"
+    assert json.loads(content)["record"]["number"] == "A-1"
 
 
 async def test_a_quantity_beyond_all_sense_is_rejected_and_breaks_nothing(

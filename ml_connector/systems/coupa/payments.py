@@ -31,7 +31,7 @@ from ml_connector.errors import ConnectorError, TransientError
 from ml_connector.systems.coupa import models as wire
 from ml_connector.systems.coupa.client import CoupaClient
 from ml_connector.systems.coupa.models import Unparsed
-from ml_connector.systems.coupa.targets import BULK, SETTLE, answered
+from ml_connector.systems.coupa.targets import SETTLE, answered
 from ml_connector.systems.sending import send_each
 
 ZERO = Decimal(0)
@@ -135,7 +135,6 @@ class _Payments(ABC):
     """What both targets share: every order is about `payload["invoice"]`, and everything is decided on a fresh read."""
 
     settle = SETTLE
-    bulk = BULK
 
     def __init__(self, client: CoupaClient) -> None:
         self._client = client

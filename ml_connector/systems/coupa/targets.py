@@ -13,7 +13,6 @@ from ml_connector.systems.coupa.models import HistoryRecord
 from ml_connector.systems.sending import SendOne, send_each
 
 SETTLE = timedelta(seconds=300)
-BULK = 50
 
 
 class ExportedFlag:
@@ -25,7 +24,6 @@ class ExportedFlag:
 
     name = "coupa.exported_flag"
     settle = SETTLE
-    bulk = BULK
 
     def __init__(self, client: CoupaClient) -> None:
         self._client = client
@@ -78,7 +76,6 @@ class InvoiceCustomFields:
 
     name = "coupa.invoice_custom_fields"
     settle = SETTLE
-    bulk = BULK
 
     def __init__(self, client: CoupaClient) -> None:
         self._client = client
@@ -126,7 +123,6 @@ class InvoiceHistory:
 
     name = "coupa.invoice_history"
     settle = SETTLE
-    bulk = BULK
 
     def __init__(self, client: CoupaClient) -> None:
         self._client = client

@@ -15,7 +15,7 @@ from ml_connector.errors import RecordRejectedError
 from ml_connector.systems.coupa.calls import Model
 from ml_connector.systems.coupa.client import CoupaClient
 from ml_connector.systems.coupa.models import LookupValue, Supplier
-from ml_connector.systems.coupa.targets import BULK, SETTLE, answered
+from ml_connector.systems.coupa.targets import SETTLE, answered
 from ml_connector.systems.sending import send_each
 
 Payload = Mapping[str, Any]
@@ -25,7 +25,6 @@ class _Masters(ABC, Generic[Model]):
     """What both targets share: ask by id or by natural key, write, and believe only what the answer shows."""
 
     settle = SETTLE
-    bulk = BULK
     resource: str
     model: type[Model]
 

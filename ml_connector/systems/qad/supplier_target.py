@@ -37,7 +37,6 @@ class Suppliers:
 
     name = "qad.supplier"
     settle = SETTLE
-    bulk = 1
 
     def __init__(self, port: QadPort, tenant: QadTenant) -> None:
         self._port = port

@@ -43,7 +43,6 @@ class SupplierInvoices:
 
     name = "qad.supplier_invoice"
     settle = SETTLE
-    bulk = 1
 
     def __init__(self, port: QadPort, tenant: QadTenant) -> None:
         self._port = port
