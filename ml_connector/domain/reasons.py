@@ -68,6 +68,7 @@ TEXTS: Mapping[str, str] = {
     "settled_before_void": "{target} is paid or no longer open, so no correction is posted: reverse it by hand",
     "reversed_by": "voided in the source after it was posted as {target}; reversed there by {by}",
     "reversed_in_source": "no longer eligible in the source before anything was written",
+    "conflict": "{fields} was changed here and in {target} to different values: make both the same",
     "target_deleted": "{target} is gone from the target system",
     "target_refused": "the target refused {effect}: {code}",
     "effect_refused": "{effect} was refused after {target} was posted: {code}",

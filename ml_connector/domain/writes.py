@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Operation = Literal["create", "upsert", "act"]
+Operation = Literal["create", "upsert", "act", "tell"]
+# What these left behind last time is known when they are done again.
+REMEMBERED: frozenset[Operation] = frozenset({"upsert", "tell"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class Order:
     `thorough` asks a target to look by token as well as by natural key (no history, or a doubt).
     `target_id` is the object that an upsert or action is about, empty while it is not known; `changed` names the
     members of the payload that differ from what the object shows (empty: all of them are written).
-    Orders with the same non-empty `lane` go one after another.
+    Orders with the same non-empty `lane` go one after another. `before` is the payload that an upsert or a tell was
+    last done with, empty the first time.
     """
 
     external_id: str
@@ -29,11 +32,15 @@ class Order:
     thorough: bool = True
     lane: str = ""
     changed: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The target shows the write as done. `differs` names fields that are not as intended."""
+    """The target shows the write as done. `differs` names fields that are not as intended.
+
+    `data["shown"]` holds what it shows of fields that travel both ways, where there are any.
+    """
 
     target_id: str
     differs: tuple[str, ...] = ()
@@ -73,7 +80,15 @@ class Taken:
     target_id: str
 
 
-Finding = Found | Absent | Foreign | Several | Gone | Taken
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Fields that were changed on both sides since they last agreed; told by the ledger, never by a target."""
+
+    target_id: str
+    fields: tuple[str, ...]
+
+
+Finding = Found | Absent | Foreign | Several | Gone | Taken | Conflict
 
 
 @dataclass(frozen=True, slots=True)

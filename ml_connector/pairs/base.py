@@ -81,7 +81,7 @@ class Direction:
     """One way between two systems; `schedule_s` is how often a deployment looks when nobody says otherwise.
 
     `overlap` tells what two connections would both write, `proven` which settings name the tenants, and
-    `settings_flow` is the form that changes them.
+    `settings_flow` is the form that changes them. `webhooks` names the system whose deliveries wake it, if any.
     """
 
     name: str
@@ -95,6 +95,7 @@ class Direction:
     overlap: Callable[[Any, Any], str]
     proven: Callable[[Any], tuple[str, ...]]
     schedule_s: int = 300
+    webhooks: str = ""
 
 
 @asynccontextmanager

@@ -269,3 +269,63 @@ permit = Table(
     Column("second", Integer, nullable=False),
     Column("used", Integer, nullable=False),
 )
+
+# What both directions of a pair last agreed on, per field that travels both ways; `record` is the ledger row of the
+# document that carries it.
+agreed = Table(
+    "agreed",
+    metadata,
+    Column("record", String(32), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("blob", LargeBinary, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+ingress = Table(
+    "ingress",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("system", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("secrets", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+# Whom a delivery concerns: by site and the system's own id of the webhook, both empty where an ingress is one
+# connection's.
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("ingress", ForeignKey("ingress.name"), primary_key=True),
+    Column("site", String(200), primary_key=True),
+    Column("webhook", String(64), primary_key=True),
+    Column("connection", String(64), primary_key=True),
+    Column("direction", String(64), primary_key=True),
+    Column("expires_at", Instant),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("connection", String(64), nullable=False),
+    Column("direction", String(64), nullable=False),
+    Column("ingress", String(64), nullable=False),
+    Column("delivery", String(120), nullable=False),
+    Column("topic", String(64), nullable=False),
+    Column("object_id", String(120), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("drained_at", Instant),
+    UniqueConstraint("connection", "direction", "ingress", "delivery"),
+    Index("ix_inbox_waiting", "connection", "direction", "drained_at"),
+)
+
+wake = Table(
+    "wake",
+    metadata,
+    Column("connection", String(64), primary_key=True),
+    Column("direction", String(64), primary_key=True),
+    Column("pending_since", Instant),
+)

@@ -13,9 +13,10 @@ from typing import Any
 from ml_connector.domain.keys import ExternalId, fingerprint, source_version
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import Reason, reason
-from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Gone, Order, Taken
+from ml_connector.domain.writes import REMEMBERED, Absent, Conflict, Finding, Foreign, Found, Gone, Order, Taken
 from ml_connector.store import reservations
 from ml_connector.store.ledger import DONE, LedgerRow
+from ml_connector.sync import agreeing
 from ml_connector.sync.payloads import seal, synced_payload
 from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Effect, Facts, Route
@@ -52,6 +53,7 @@ def order(
     key: str = "",
     thorough: bool = True,
     changed: tuple[str, ...] = (),
+    before: Mapping[str, Any] | None = None,
 ) -> Order:
     """What a target gets to see of a row; `thorough` looks for the token by itself as well."""
     return Order(
@@ -65,6 +67,7 @@ def order(
         thorough=thorough,
         lane=effect.turn(payload).lane,
         changed=changed,
+        before=before or {},
     )
 
 
@@ -73,7 +76,7 @@ async def ask(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]]) -> As
     asked = Asked()
     works = await _mappable(run, route, works, asked)
     first = route.effects[0]
-    if first.operation == "act":
+    if first.operation in ("act", "tell"):
         # An action reads before it writes, so asking as well would be asking twice.
         asked.fresh += works
         return asked
@@ -111,26 +114,34 @@ async def _findings(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]])
     findings = {work.known.id: shown.get(work.known.external_id, Absent()) for work in works}
     found = {name: one.target_id for name, one in findings.items() if isinstance(one, Found)}
     taken = await run.owned_elsewhere(route, found)
+    base = await agreeing.bases(run, first, {work.known.id: document(run, first, work) for work in works})
     told: list[tuple[Work[Any], Finding]] = []
     for work in works:
-        finding = findings[work.known.id]
+        finding, agreed = findings[work.known.id], base.get(work.known.id, {})
+        both = agreeing.both_changed(finding, agreed, document(run, first, work))
         if isinstance(finding, Found) and work.known.id in taken:
             finding = Taken(finding.target_id)
         elif isinstance(finding, Found) and work.known.effects[0].synced and first.identity & set(finding.differs):
             finding = Foreign(finding.target_id)
+        elif isinstance(finding, Found) and both:
+            finding = Conflict(finding.target_id, both)
         elif isinstance(finding, Found) and first.operation == "upsert":
-            finding = replace(finding, differs=_own_changes(run, first, work, finding))
+            ours = _own_changes(run, first, work, finding, agreed)
+            work.apart = frozenset(finding.differs) - frozenset(ours)
+            finding = replace(finding, differs=ours)
         told.append((work, finding))
     return told
 
 
-def _own_changes(run: SyncRun, first: Effect[Any], work: Work[Any], found: Found) -> tuple[str, ...]:
+def _own_changes(
+    run: SyncRun, first: Effect[Any], work: Work[Any], found: Found, agreed: Mapping[str, str]
+) -> tuple[str, ...]:
     """Of what the target shows differently only what changed at the source: the rest somebody there has changed."""
-    row = work.known
+    row, now = work.known, document(run, first, work)
     before = synced_payload(run.store.keys, row, row.effects[0])
     if not before:
-        return found.differs
-    now = document(run, first, work)
+        return tuple(name for name in found.differs if name not in agreed or str(now.get(name) or "") != agreed[name])
+    before |= agreed
     return tuple(name for name in found.differs if before.get(name) != now.get(name))
 
 
@@ -160,23 +171,27 @@ async def _mappable(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]],
 
 
 async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Finding]], asked: Asked) -> None:
-    rows, events, claims = [], [], []
+    rows, events, claims, agreed = [], [], [], []
     for work, finding in known:
         if isinstance(finding, Found) and not finding.differs:
             row = _adopted(run, route, work, finding)
+            first = route.effects[0]
+            agreed.append(agreeing.settled(first, row, document(run, first, work), apart=work.apart))
             claims += reserved(run, row, work, permanent=True)
             events.append(event("found" if work.known.posted else "adopted", row, target=finding.target_id))
         else:
-            row = _exception(run, route, work, conflict(finding, route.effects[0]))
-            events.append(event("rejected", row))
+            outcome = Outcome.HELD if isinstance(finding, Conflict) else Outcome.REJECTED
+            row = _exception(run, route, work, conflict(finding, route.effects[0]), outcome)
+            events.append(event(outcome.value, row))
         rows.append(row)
     async with run.transaction() as tx:
         saved = await run.save(tx, rows, events)
         await reservations.lock_orders(run.store.db, tx, run.target_tenant, {one["po_number"] for one in claims})
         await reservations.reserve(tx, claims)
-    for (work, _), row in zip(known, saved, strict=True):
+        await agreeing.note(run, tx, agreed)
+    for (work, finding), row in zip(known, saved, strict=True):
         work.row = row
-        if row.outcome is not Outcome.REJECTED and not row.complete:
+        if isinstance(finding, Found) and not finding.differs and not row.complete:
             asked.unfinished.append(work)
         else:
             asked.left.append(row.outcome)
@@ -185,20 +200,25 @@ async def _save(run: SyncRun, route: Route[Any], known: list[tuple[Work[Any], Fi
 def conflict(finding: Finding, effect: Effect[Any]) -> Reason:
     """Why a finding needs a person."""
     if isinstance(finding, Foreign):
-        code = "name_taken" if effect.operation == "upsert" else "possible_duplicate"
+        code = "name_taken" if effect.identity else "possible_duplicate"
         return reason(code, target=finding.target_id)
+    if isinstance(finding, Conflict):
+        fields = ", ".join(effect.shared[one] for one in finding.fields)
+        return reason("conflict", target=finding.target_id, fields=fields)
     if isinstance(finding, Taken):
         return reason("number_taken", target=finding.target_id)
     if isinstance(finding, Gone):
         return reason("target_deleted", target=finding.target_id)
     if isinstance(finding, Found):
         return reason("token_conflict", target=finding.target_id, fields=", ".join(finding.differs))
-    code = "number_twice" if effect.operation == "upsert" else "ambiguous"
+    code = "number_twice" if effect.identity else "ambiguous"
     return reason(code, count=len(getattr(finding, "target_ids", ())))
 
 
-def _exception(run: SyncRun, route: Route[Any], work: Work[Any], why: Reason) -> LedgerRow:
-    row = run.judged(work.known, Outcome.REJECTED, (why,))
+def _exception(
+    run: SyncRun, route: Route[Any], work: Work[Any], why: Reason, outcome: Outcome = Outcome.REJECTED
+) -> LedgerRow:
+    row = run.judged(work.known, outcome, (why,))
     return replace(row, source_version=source_version(work.record, route.reads), snapshot=None)
 
 
@@ -209,7 +229,7 @@ def _adopted(run: SyncRun, route: Route[Any], work: Work[Any], found: Found) -> 
     shown = fingerprint(document(run, first, work), leave_out=first.clock_fields)
     revision = max(row.revision, 1)
     # What an object that follows its record shows now is what it was last brought in line with.
-    follows = first.operation == "upsert"
+    follows = first.operation in REMEMBERED
     blob = seal(run.store.keys, row, row.effects[0], document(run, first, work)) if follows else None
     done = replace(
         row.effects[0],

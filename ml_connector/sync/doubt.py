@@ -14,10 +14,11 @@ from typing import Any
 
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import reason
-from ml_connector.domain.writes import Absent, Finding, Foreign, Found, Taken
+from ml_connector.domain.writes import REMEMBERED, Absent, Finding, Foreign, Found, Taken
 from ml_connector.store import ledger, reservations
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, LedgerRow
+from ml_connector.sync import agreeing
 from ml_connector.sync.asking import conflict, order
 from ml_connector.sync.payloads import stored_payload
 from ml_connector.sync.run import SyncRun, event
@@ -93,6 +94,11 @@ async def _conclude(
             settled.left.append(work.known.outcome)
         else:
             changed.append((work, *answer))
+    agreed = [
+        agreeing.settled(route.effects[0], row, stored_payload(run.store.keys, row, row.effects[0]))
+        for work, row, _ in changed
+        if _creates(work) and row.effects[0].state == DONE
+    ]
     posted = {row.id for _, row, _ in changed if row.posted}
     freed = {row.id for _, row, _ in changed if not row.posted and not row.in_doubt and row.outcome is Outcome.HELD}
     async with run.transaction() as tx:
@@ -100,6 +106,7 @@ async def _conclude(
         await ledger.touch(tx, standing, run=run.id, page=run.page, due_at=run.now)
         await reservations.make_permanent(tx, posted)
         await reservations.release(tx, freed)
+        await agreeing.note(run, tx, agreed)
     for (work, _, _), row in zip(changed, saved, strict=True):
         work.row = row
         if row.outcome is Outcome.REJECTED:
@@ -126,7 +133,7 @@ def _answer(
         # Ours may still arrive and undo what others did since: it is read and written again when it no longer can.
         finding = Absent()
     if isinstance(finding, Found) and not finding.differs:
-        synced = one.blob if effect.operation == "upsert" else None
+        synced = one.blob if effect.operation in REMEMBERED else None
         done = replace(one, state=DONE, target_id=finding.target_id, doubt_since=None, synced=synced)
         row = row.with_effect(done)
         if one.ordinal == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -88,6 +88,15 @@ class Target(Protocol):
 
 
 @runtime_checkable
+class Acknowledging(Protocol):
+    """A source whose records wait in a box of ours until a page with them is done."""
+
+    async def acknowledge(self) -> None:
+        """Everything that was read so far has its outcome."""
+        ...
+
+
+@runtime_checkable
 class Nameable(Protocol):
     """A target whose objects a person can name by the id that the system shows."""
 
@@ -129,6 +138,7 @@ class Effect(Generic[R]):
     line again whenever its payload changes. `clock_fields` stay outside the fingerprint, and a person decides when the
     target shows another `identity` than we gave it. Finding it as intended
     `proves` that our own write took effect, except for a value of the object that others may have set just so.
+    `shared` are members that travel both ways, each with the name under which both directions know it.
     """
 
     name: str
@@ -139,6 +149,7 @@ class Effect(Generic[R]):
     clock_fields: frozenset[str] = frozenset()
     identity: frozenset[str] = frozenset()
     proves: bool = True
+    shared: Mapping[str, str] = field(default_factory=dict)
     turn: Callable[[Mapping[str, Any]], Turn] = lambda _payload: Turn()
 
 

@@ -19,7 +19,7 @@ from ml_connector.sync.doubt import settle
 from ml_connector.sync.judging import judge
 from ml_connector.sync.lanes import in_turn
 from ml_connector.sync.run import SyncRun
-from ml_connector.sync.seams import Route
+from ml_connector.sync.seams import Acknowledging, Route
 from ml_connector.sync.work import Page, Work
 from ml_connector.sync.writing import write_all
 
@@ -167,6 +167,10 @@ class EngineSteps:
         """Every record that was read has left with one outcome, or was decided on another page of the run."""
         if page.pending or sum(page.counts.values()) + page.dropped != page.size:
             raise RuntimeError(f"page {page.id} of {page.size} records ended with outcomes {page.counts}")
+        source = next((one for one in self.run.routes[page.route].sources if one.stream == page.kind), None)
+        if isinstance(source, Acknowledging):
+            # A page taken up by another process was not read here: what it came from waits for the next run.
+            await source.acknowledge()
 
     async def advance(self, route: str, reached: Mapping[str, str]) -> None:
         """Move the high-water marks of a route's streams; they only go forward."""

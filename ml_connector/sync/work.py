@@ -71,7 +71,8 @@ class Page(BaseModel):
 class Work(Generic[R]):
     """One record in a page: as read, with its ledger row and the check's decision once there are any.
 
-    `documents` are those mapped from it so far, `changed` names what of the first one the target shows differently.
+    `documents` are those mapped from it so far, `changed` names what of the first one the target shows differently
+    and we write, `apart` what it shows differently and others have set.
     `held` keeps reasons and age of the hold that a write attempt replaces for the moment; `reread` says that the
     source may have changed since it was read, `updates` that its document was there before.
     """
@@ -86,6 +87,7 @@ class Work(Generic[R]):
     reread: bool = False
     updates: bool = False
     changed: tuple[str, ...] = ()
+    apart: frozenset[str] = frozenset()
     documents: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     @property

@@ -16,16 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ml_connector.domain.keys import ExternalId, fingerprint, idempotency_key, source_version
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import Reason, reason
-from ml_connector.domain.writes import Done, Doubt, NotSent, Order, Refused, Sent, Stopped
+from ml_connector.domain.writes import REMEMBERED, Done, Doubt, NotSent, Order, Refused, Sent, Stopped
 from ml_connector.errors import ConnectorError
 from ml_connector.store import reservations
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.leases import LENGTH_S
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, REFUSED, EffectRow, LedgerRow
-from ml_connector.sync import lanes
+from ml_connector.sync import agreeing, lanes
 from ml_connector.sync.asking import document, order, reserved
 from ml_connector.sync.judging import expired
-from ml_connector.sync.payloads import seal, stored_payload
+from ml_connector.sync.payloads import seal, stored_payload, synced_payload
 from ml_connector.sync.room import granting
 from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Effect, Route
@@ -72,6 +72,7 @@ class _Chunk:
     permanent: set[str] = field(default_factory=set)
     freed: set[str] = field(default_factory=set)
     claims: list[dict[str, Any]] = field(default_factory=list)
+    agreed: dict[tuple[str, str], str] = field(default_factory=dict)
     taken: frozenset[str] = frozenset()
 
     async def go(self) -> None:
@@ -152,11 +153,18 @@ class _Chunk:
             payload = self._plan(work, ordinal, effect)
             key = work.known.effects[ordinal].key
             changed = work.changed if ordinal == 0 else ()
-            orders[work.known.external_id] = order(effect, work.known, payload, key=key, changed=changed)
+            orders[work.known.external_id] = order(
+                effect, work.known, payload, key=key, changed=changed, before=self._before(work, ordinal, effect)
+            )
             self._note(
                 work, event("intended", work.known, effect=effect.name, revision=work.known.effects[ordinal].revision)
             )
         return orders
+
+    def _before(self, work: Work[Any], ordinal: int, effect: Effect[Any]) -> Mapping[str, Any]:
+        if effect.operation != "tell":
+            return {}
+        return synced_payload(self.run.store.keys, work.known, work.known.effects[ordinal])
 
     def _plan(self, work: Work[Any], ordinal: int, effect: Effect[Any]) -> Mapping[str, Any]:
         """Freeze payload and key in the row. A payload that was settled as absent is sent again as it was."""
@@ -247,7 +255,7 @@ class _Chunk:
                 self._stop(work, doubtful, Outcome.IN_DOUBT, why, detail=sent.why)
 
     def _done(self, work: Work[Any], effect: Effect[Any], row: LedgerRow, one: EffectRow, sent: Done) -> None:
-        synced = one.blob if effect.operation == "upsert" else None
+        synced = one.blob if effect.operation in REMEMBERED else None
         finished = replace(
             one, state=DONE, target_id=sent.target_id, notes=sent.notes, doubt_since=None, synced=synced
         )
@@ -255,6 +263,8 @@ class _Chunk:
         if one.ordinal == 0:
             row = replace(row, target_id=None if row.id in self.taken else sent.target_id)
             self.permanent.add(row.id)
+            written = document(self.run, effect, work)
+            self.agreed |= agreeing.settled(effect, row, written, apart=work.apart)
         if row.complete:
             row = self.run.judged(row, Outcome.UPDATED if work.updates else Outcome.CREATED)
         if row.id in self.taken or sent.reverse:
@@ -310,6 +320,7 @@ class _Chunk:
         await reservations.reserve(tx, self.claims)
         await reservations.make_permanent(tx, self.permanent)
         await reservations.release(tx, self.freed)
-        for waiting in (self.dirty, self.permanent, self.freed, self.claims):
+        await agreeing.note(self.run, tx, [self.agreed])
+        for waiting in (self.dirty, self.permanent, self.freed, self.claims, self.agreed):
             waiting.clear()
         self.events = []

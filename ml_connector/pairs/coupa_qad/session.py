@@ -198,6 +198,7 @@ COUPA_TO_QAD = Direction(
     open=partial(_opened, _Way("coupa_to_qad", to_qad, ToQadLinks, True, lambda one: one.invoices.page_size)),
     overlap=overlap,
     proven=proven,
+    webhooks="coupa",
 )
 QAD_TO_COUPA = Direction(
     name="qad_to_coupa",

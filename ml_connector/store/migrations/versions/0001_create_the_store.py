@@ -12,6 +12,14 @@ down_revision = None
 def upgrade() -> None:
     """Apply the change."""
     op.create_table(
+        "agreed",
+        sa.Column("record", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("blob", sa.LargeBinary(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("record", "name", name=op.f("pk_agreed")),
+    )
+    op.create_table(
         "audit",
         sa.Column("chain", sa.String(length=140), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -34,6 +42,40 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("mac", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("chain", name=op.f("pk_audit_head")),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("connection", sa.String(length=64), nullable=False),
+        sa.Column("direction", sa.String(length=64), nullable=False),
+        sa.Column("ingress", sa.String(length=64), nullable=False),
+        sa.Column("delivery", sa.String(length=120), nullable=False),
+        sa.Column("topic", sa.String(length=64), nullable=False),
+        sa.Column("object_id", sa.String(length=120), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("drained_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
+        sa.UniqueConstraint(
+            "connection",
+            "direction",
+            "ingress",
+            "delivery",
+            name=op.f("uq_inbox_connection_direction_ingress_delivery"),
+        ),
+    )
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.create_index("ix_inbox_waiting", ["connection", "direction", "drained_at"], unique=False)
+
+    op.create_table(
+        "ingress",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("system", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("secrets", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_ingress")),
     )
     op.create_table(
         "lease",
@@ -151,6 +193,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("slot", name=op.f("pk_vault")),
     )
     op.create_table(
+        "wake",
+        sa.Column("connection", sa.String(length=64), nullable=False),
+        sa.Column("direction", sa.String(length=64), nullable=False),
+        sa.Column("pending_since", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("connection", "direction", name=op.f("pk_wake")),
+    )
+    op.create_table(
         "connection",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("pair", sa.String(length=64), nullable=False),
@@ -213,9 +262,22 @@ def upgrade() -> None:
     with op.batch_alter_table("reservation", schema=None) as batch_op:
         batch_op.create_index("ix_reservation_line", ["tenant", "domain", "po_number", "po_line"], unique=False)
 
+    op.create_table(
+        "subscription",
+        sa.Column("ingress", sa.String(length=64), nullable=False),
+        sa.Column("site", sa.String(length=200), nullable=False),
+        sa.Column("webhook", sa.String(length=64), nullable=False),
+        sa.Column("connection", sa.String(length=64), nullable=False),
+        sa.Column("direction", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["ingress"], ["ingress.name"], name=op.f("fk_subscription_ingress")),
+        sa.PrimaryKeyConstraint("ingress", "site", "webhook", "connection", "direction", name=op.f("pk_subscription")),
+    )
+
 
 def downgrade() -> None:
     """Take the change back."""
+    op.drop_table("subscription")
     with op.batch_alter_table("reservation", schema=None) as batch_op:
         batch_op.drop_index("ix_reservation_line")
 
@@ -223,6 +285,7 @@ def downgrade() -> None:
     op.drop_table("overlay")
     op.drop_table("effect")
     op.drop_table("connection")
+    op.drop_table("wake")
     op.drop_table("vault")
     op.drop_table("tenant")
     with op.batch_alter_table("run", schema=None) as batch_op:
@@ -245,8 +308,14 @@ def downgrade() -> None:
 
     op.drop_table("ledger")
     op.drop_table("lease")
+    op.drop_table("ingress")
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_index("ix_inbox_waiting")
+
+    op.drop_table("inbox")
     op.drop_table("audit_head")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index("ix_audit_external_id")
 
     op.drop_table("audit")
+    op.drop_table("agreed")

@@ -1,0 +1,1 @@
+"""QAD and Jira."""
