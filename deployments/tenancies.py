@@ -14,7 +14,6 @@ from ml_connector.errors import ConfigurationError
 from ml_connector.http.models import first_problem
 from ml_connector.http.urls import check_base_url
 from ml_connector.installation import Installation
-from ml_connector.pairs.coupa_qad.session import QAD_LOGINS
 from ml_connector.systems.coupa import client as coupa_client
 from ml_connector.systems.coupa import validate as coupa_validate
 from ml_connector.systems.coupa.client import CoupaClient
@@ -22,7 +21,7 @@ from ml_connector.systems.coupa.config import CoupaCredentialsData, CoupaTenant
 from ml_connector.systems.ping import PingCheck, PingReport
 from ml_connector.systems.qad import client as qad_client
 from ml_connector.systems.qad import validate as qad_validate
-from ml_connector.systems.qad.config import QadTenant
+from ml_connector.systems.qad.config import QAD_LOGINS, QadTenant
 from ml_connector.systems.qad.ports import QadRest
 
 

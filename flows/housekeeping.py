@@ -16,7 +16,7 @@ from prefect.states import Completed
 
 from ml_connector.installation import Installation
 from ml_connector.pairs.base import PAGES_KEPT, checkpoint_when_due
-from ml_connector.store import pages
+from ml_connector.store import inbox, pages
 from tasks.caching import SEALED
 
 RESULTS_KEPT = PAGES_KEPT
@@ -31,6 +31,7 @@ async def housekeeping() -> State[Any]:
         files, size = await asyncio.to_thread(sweep_results, folder, now - RESULTS_KEPT)
         async with installation.store.db.write() as tx:
             swept = await pages.sweep(tx, now - PAGES_KEPT)
+            await inbox.sweep(tx, now - PAGES_KEPT)
         await checkpoint_when_due(installation.store, installation.settings.checkpoints)
     told = f"{files} results ({size / 1e6:.1f} MB) and {swept} pages older than {RESULTS_KEPT.days} days removed"
     get_run_logger().info("%s; results are in %s", told, folder)

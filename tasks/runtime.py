@@ -12,6 +12,7 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
 from prefect.context import get_run_context
+from prefect.events import emit_event
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
@@ -27,6 +28,10 @@ from tasks.logins import LoginsOfRun
 from tasks.tags import NEEDS_AUTH
 
 _NAMES = {Outcome.IN_DOUBT: "In doubt", Outcome.HELD: "Held", Outcome.REJECTED: "Rejected"}
+ALARMS = {
+    "missed_webhooks": "%s changes came without a webhook delivery and were found by the sweep; "
+    "ml-connector doctor says what to look at",
+}
 _active: dict[tuple[str, str], ActiveRun] = {}
 
 
@@ -115,6 +120,7 @@ async def sync_run(direction: str, connection: str, *, part: str = "") -> AsyncI
         try:
             yield run
             await session.finish(run.counts)
+            _raise_alarms(run)
             if run.failed is not None:
                 raise run.failed
         except AuthenticationError as refusal:
@@ -133,6 +139,17 @@ async def load_block(name: str) -> Any:
     except ValueError as error:
         remedy = "create it in the Prefect UI under Blocks"
         raise ConfigurationError(f"block {name} cannot be loaded; {remedy}") from error
+
+
+def _raise_alarms(run: ActiveRun) -> None:
+    """What nobody would see in the outcomes: a warning in the log, and an event that an automation can act on."""
+    for name, count in run.session.alarms().items():
+        get_run_logger().warning(ALARMS[name], count)
+        emit_event(
+            event=f"ml-connector.{name.replace('_', '-')}",
+            resource={"prefect.resource.id": f"ml-connector.{run.connection}.{run.direction}"},
+            payload={"count": count},
+        )
 
 
 def _refuse_ephemeral_server() -> None:

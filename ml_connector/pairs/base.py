@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
 
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.errors import BusyError, ConfigurationError, TransientError
@@ -20,9 +21,11 @@ from ml_connector.http.models import first_problem
 from ml_connector.installation import Installation
 from ml_connector.store import ledger, pages, runs
 from ml_connector.store.checkpoints import read_checkpoints, write_checkpoint
+from ml_connector.store.database import Database
 from ml_connector.store.leases import Lease
 from ml_connector.store.ledger import LedgerRow
-from ml_connector.store.tenants import ConnectionRow
+from ml_connector.store.schema import ledger as ledger_table
+from ml_connector.store.tenants import ConnectionRow, Connections
 from ml_connector.sync.run import Store
 from ml_connector.sync.steps import EngineSteps
 
@@ -45,18 +48,22 @@ class Links(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One opened run of a direction: its steps, its links, and the proof of both logins."""
+    """One opened run of a direction: its steps, its links, and the proof of both logins.
+
+    `ignored` counts members of answers that nothing reads, `alarms` what a person should look into, by name.
+    """
 
     steps: EngineSteps
     links: Links
     prove: Callable[[], Any]
     checkpoints: Path
     ignored: Callable[[], Mapping[str, int]]
+    alarms: Callable[[], Mapping[str, int]] = dict
 
     async def finish(self, counts: Mapping[str, int]) -> None:
         """Record how the run ended, sign the audit trail now and then, and sweep pages that nobody retries any more."""
         run = self.steps.run
-        await runs.finish(run.store.db, run.id, counts=dict(counts), now=run.now)
+        await runs.finish(run.store.db, run.id, counts={**counts, **self.alarms()}, now=run.now)
         await checkpoint_when_due(run.store, self.checkpoints)
         async with run.store.db.write() as tx:
             await pages.sweep(tx, run.now - PAGES_KEPT)
@@ -165,9 +172,19 @@ async def change_settings(
     return await installation.connections.save(replace(row, settings=content, time_zone=settings.time_zone))
 
 
-def need(logins: Sequence[BaseModel], position: int, kinds: tuple[type[BaseModel], ...], connection: str) -> Any:
-    """The login of one side, refused when its block belongs to another system."""
-    login = logins[position]
+async def responsible(db: Database, connections: Connections, name: str, among: Any) -> frozenset[str]:
+    """The connections whose ledger rows (`among` names which) are this one's: itself, and for their heir those gone."""
+    names = {name}
+    known = [one.name for one in await connections.list()]
+    gone = select(ledger_table.c.connection).distinct().where(ledger_table.c.connection.not_in(known))
+    async with db.read() as tx:
+        if await ledger.is_heir(tx, name):
+            names.update((await tx.execute(gone.where(among))).scalars())
+    return frozenset(names)
+
+
+def need(login: BaseModel, kinds: tuple[type[BaseModel], ...], connection: str) -> Any:
+    """A login of one side, refused when its block belongs to another system."""
     if not isinstance(login, kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
         raise ConfigurationError(f"connection {connection}: its block holds {type(login).__name__}, not {names}")

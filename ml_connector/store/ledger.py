@@ -202,9 +202,17 @@ async def is_heir(tx: AsyncConnection, connection: str) -> bool:
     return min((await tx.execute(query)).scalars(), default="") == connection
 
 
-async def listing(db: Database, *, outcomes: Sequence[Outcome], connection: str | None = None) -> list[LedgerRow]:
-    """Rows that stand at one of the outcomes, oldest first."""
+async def listing(
+    db: Database,
+    *,
+    outcomes: Sequence[Outcome],
+    connection: str | None = None,
+    route: tuple[str, str] | None = None,
+) -> list[LedgerRow]:
+    """Rows that stand at one of the outcomes, oldest first; `route` is a direction and a route of it."""
     condition: Any = ledger.c.outcome.in_(list(outcomes))
+    if route is not None:
+        condition &= (ledger.c.direction == route[0]) & (ledger.c.route == route[1])
     if connection is not None:
         condition &= ledger.c.connection == connection
     async with db.read() as tx:

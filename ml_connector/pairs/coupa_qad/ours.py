@@ -11,6 +11,7 @@ from sqlalchemy import func, or_, select
 
 from ml_connector.domain.keys import ExternalId, digest
 from ml_connector.domain.outcomes import Outcome
+from ml_connector.pairs.base import responsible
 from ml_connector.store import ledger
 from ml_connector.store.ledger import IN_DOUBT, INTENDED, LedgerRow
 from ml_connector.store.schema import effect, reservation
@@ -134,13 +135,7 @@ class OurVouchers:
     async def _responsible(self) -> frozenset[str]:
         """The connections whose rows are ours: this one and, for their heir, those that are gone; once for a run."""
         if self._names is None:
-            names = {self._row.name}
-            known = [one.name for one in await self._connections.list()]
-            gone = select(ledger_table.c.connection).distinct().where(ledger_table.c.connection.not_in(known))
-            async with self._store.db.read() as tx:
-                if await ledger.is_heir(tx, self._row.name):
-                    names.update((await tx.execute(gone.where(self._forward()))).scalars())
-            self._names = frozenset(names)
+            self._names = await responsible(self._store.db, self._connections, self._row.name, self._forward())
         return self._names
 
     def _forward(self) -> Any:

@@ -70,6 +70,9 @@ class QadBasicLogin(_Login):
     password: SecretStr = Field(description="Password of the service account.")
 
 
+QAD_LOGINS = (QadPasswordLogin, QadClientCredentialsLogin, QadSessionLogin, QadBasicLogin)
+
+
 QadLogin = Annotated[
     QadPasswordLogin | QadClientCredentialsLogin | QadSessionLogin | QadBasicLogin, Field(discriminator="kind")
 ]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ml_connector.domain.records import GoodsReceipt, PurchaseOrder, ReceiptMatch, ReferenceCode, Supplier
 from ml_connector.errors import PermissionDeniedError
+from ml_connector.http.client import HttpClient
 from ml_connector.systems.qad.documents import InvoiceQuery, InvoiceSeen, Posted
 from ml_connector.systems.qad.ledger import Ledger, Ours
 from ml_connector.systems.qad.masters import Code, GlAccount, Masters
@@ -126,6 +127,11 @@ class QadRest(Purchasing, Ledger, Masters, SupplierBook):
             "suppliers.write",
         }
     )
+
+    @property
+    def http(self) -> HttpClient:
+        """The connections to the tenant."""
+        return self.client.http
 
     async def who_am_i(self) -> str:
         """Prove the login and say who and where we are."""
