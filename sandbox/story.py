@@ -4,10 +4,15 @@ INV-1001 plain · INV-1002 several lines over two orders with tax and freight ·
 note · INV-1005 without a receipt · INV-1006 whose order is not in QAD · INV-1007 whose lines do not add up.
 INV-1008 is the later second invoice over the receipt that INV-1005 waits for. On the way back QAD pays INV-1001 in full
 and INV-1002 in part, voids the first payment and pays again; at last INV-1003 is voided in Coupa although it is posted.
+
+Beside it stands the story of the exceptions in QAD that become issues in Jira: INV-3001 was billed above the order's
+price and is held for it · INV-3002 agrees with its order and is held by a person · INV-3003 is in order · PO200004
+has one line that is five days late in part and one that was received.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 Json = dict[str, Any]
@@ -72,6 +77,42 @@ def coupa() -> Json:
     return {"suppliers": [supplier], "purchase_orders": [order], "invoices": invoices}
 
 
+def qad_exceptions(today: date | None = None) -> Json:
+    """Orders, receipts and posted invoices some of them exceptions as of a day; seeded over the base masters."""
+    today = today or datetime.now(UTC).date()
+    late, early = today - timedelta(days=5), (today - timedelta(days=12)).isoformat()
+    orders = [
+        _order("PO200001", "SUP00001", "USD", [("ITEM0001", 50, 12)]),
+        _order("PO200002", "SUP00003", "USD", [("ITEM0003", 200, 1.25)]),
+        _order("PO200003", "SUP00001", "USD", [("ITEM0002", 20, 8)]),
+        _order("PO200004", "SUP00007", "USD", [("ITEM0004", 40, 30), ("ITEM0005", 10, 4.5)]),
+    ]
+    for line in (line for order in orders for line in order["lines"]):
+        line["dueDate"] = late.isoformat()
+    receipts = [
+        _receipt("PO200001", 1, "RC200001", 50, "SUP00001", early),
+        _receipt("PO200002", 1, "RC200002", 200, "SUP00003", early),
+        _receipt("PO200003", 1, "RC200003", 20, "SUP00001", early),
+        _receipt("PO200004", 1, "RC200004", 15, "SUP00007", early),
+        _receipt("PO200004", 2, "RC200005", 10, "SUP00007", early),
+    ]
+    posted = today - timedelta(days=2)
+    freight = {"line": 1, "glAccountCode": "6200", "costCenterCode": "CC40", "amountTC": 15, "description": "Freight"}
+    invoices = [
+        _posted("INV-3001", "SUP00001", posted, _match("PO200001", "RC200001", 50, 12.5), 640)
+        | {"supplierInvoiceLines": [freight]},
+        _posted("INV-3002", "SUP00003", posted, _match("PO200002", "RC200002", 200, 1.25), 250)
+        | {"holdAmountTC": 100, "comment": "Held by hand: the delivery note is missing."},
+        _posted("INV-3003", "SUP00001", posted, _match("PO200003", "RC200003", 20, 8), 160),
+    ]
+    return {"purchaseOrders": orders, "receipts": receipts, "supplierInvoices": invoices}
+
+
+def jira() -> Json:
+    """What the story needs in Jira beyond the base: nothing, issues come from the exceptions in QAD."""
+    return {}
+
+
 def second_invoice() -> Json:
     """An invoice over goods that INV-1005 has been matched with already."""
     return _invoice(4008, "INV-1008", "SUP00001", [_line("PO100005", 1, "40", "8.00", "320.00")], "320.00")
@@ -117,6 +158,31 @@ def _receipt(order: str, line: int, receiver: str, quantity: int, supplier: str,
         "quantityReceived": quantity,
         "supplierCode": supplier,
         "receiptDate": day,
+    }
+
+
+def _match(order: str, receiver: str, quantity: int, price: float) -> Json:
+    return {
+        "purchaseOrderNumber": order,
+        "purchaseOrderLine": 1,
+        "receiverNumber": receiver,
+        "matchQuantity": quantity,
+        "matchUnitPrice": price,
+        "isFinished": True,
+    }
+
+
+def _posted(number: str, supplier: str, day: date, match: Json, amount: int) -> Json:
+    return {
+        "supplierCode": supplier,
+        "supplierName": SUPPLIERS[supplier],
+        "invoiceReference": number,
+        "invoiceDate": (day - timedelta(days=1)).isoformat(),
+        "postingDate": day.isoformat(),
+        "originalAmountTC": amount,
+        "description": f"Goods of {match['purchaseOrderNumber']}",
+        "supplierInvoicePOs": [{"poDomainCode": "10USA", "purchaseOrderNumber": match["purchaseOrderNumber"]}],
+        "receiverMatchingLines": [match],
     }
 
 

@@ -91,8 +91,8 @@ class Target(Protocol):
 class Acknowledging(Protocol):
     """A source whose records wait in a box of ours until a page with them is done."""
 
-    async def acknowledge(self) -> None:
-        """Everything that was read so far has its outcome."""
+    async def acknowledge(self, cursor: str | None) -> None:
+        """What was read up to this cursor (None: all that was read) has its outcome."""
         ...
 
 

@@ -170,7 +170,7 @@ class EngineSteps:
         source = next((one for one in self.run.routes[page.route].sources if one.stream == page.kind), None)
         if isinstance(source, Acknowledging):
             # A page taken up by another process was not read here: what it came from waits for the next run.
-            await source.acknowledge()
+            await source.acknowledge(None)
 
     async def advance(self, route: str, reached: Mapping[str, str]) -> None:
         """Move the high-water marks of a route's streams; they only go forward."""

@@ -108,6 +108,7 @@ def add_payment_by_hand(tenant: CoupaTenant, given: Document) -> Document:
     tenant.stamp(payment)
     record["payments"].append(payment)
     tenant.touch("invoices", record)
+    tenant.webhooks.paid(record, payment)
     return record
 
 

@@ -29,7 +29,7 @@ def create(*, clock: Clock | None = None, options: dict[str, Any] | None = None)
     """A new, empty tenant; with a clock that stands still the rate limit is off unless asked for."""
     clock = clock if clock is not None else Clock()
     tenant = CoupaTenant(clock, {"throttle": not clock.frozen} | (options or {}))
-    return build_app(tenant, _routes(tenant))
+    return build_app(tenant, _routes(tenant), tenant.deliveries)
 
 
 def _routes(tenant: CoupaTenant) -> list[BaseRoute]:

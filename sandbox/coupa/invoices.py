@@ -57,6 +57,8 @@ def update(call: Call) -> Reply:
     changes.custom_fields(call, "invoices", record)
     if fresh or entries or "custom-fields" in call.body:
         call.tenant.touch("invoices", record)
+    for payment in entries:
+        call.tenant.webhooks.paid(record, payment)
     return Reply(record)
 
 

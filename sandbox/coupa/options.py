@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from sandbox.coupa.values import offset_zone
+from sandbox.kit.deliveries import is_loopback
 
 ALL_SCOPES = (
     "core.invoice.read",
@@ -73,6 +76,21 @@ class Options(BaseModel):
         description="collection -> filter of a call that names neither filter nor fields",
     )
     ref_code_separator: str = "-"
+    webhook_url: str = Field(default="", description="where events go, on loopback; empty sends none")
+    webhook_secret: SecretStr = Field(default=SecretStr(""), description="signs events; empty sends them unsigned")
+    webhook_header: str = Field(default="X-Coupa-Signature", pattern=r"^[A-Za-z0-9-]+$")
+    webhook_encoding: Literal["hex", "base64"] = "hex"
+    webhook_prefix: bool = Field(default=False, description="write sha256= before the signature")
+    webhook_duplicate: int = Field(default=1, ge=1, description="how often every event is sent")
+    webhook_shuffle: bool = Field(default=False, description="events that are due together go out in disorder")
+    webhook_delay_s: float = Field(default=0, ge=0, description="seconds between a change and its event")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_near(cls, value: str) -> str:
+        if value and not is_loopback(value):
+            raise ValueError("events go to loopback only")
+        return value
 
     @field_validator("company_offset")
     @classmethod

@@ -15,8 +15,10 @@ from sandbox.coupa.options import Options
 from sandbox.coupa.schema import COLLECTIONS, MODELS, REFERENCES
 from sandbox.coupa.store import Ids, Record, Table
 from sandbox.coupa.values import Writer, offset_zone
+from sandbox.coupa.webhooks import Webhooks
 from sandbox.kit.app import Action, BadRequest, Document, UnknownRecord
 from sandbox.kit.clock import Clock
+from sandbox.kit.deliveries import Deliveries
 
 # Attributes that calls look records up by; without these a large tenant would answer by scanning.
 _INDEXED: dict[str, tuple[str, ...]] = {
@@ -42,6 +44,7 @@ class CoupaTenant:
         self.tokens = Tokens(clock)
         self.actions: dict[str, Action] = actions.table(self)
         self.bucket = Bucket(clock)
+        self.deliveries, self.webhooks = Deliveries(clock), Webhooks(self)
         self.reset()
         self.change_options(options)
 
@@ -67,6 +70,9 @@ class CoupaTenant:
             raise BadRequest(f"bad option: {reasons}") from error
         self.writer = Writer(offset_zone(self.options.company_offset), self.ids, self.resolve)
         self.bucket.set(self.options.throttle_rate, self.options.throttle_burst)
+        self.deliveries.duplicate = self.options.webhook_duplicate
+        self.deliveries.shuffle = self.options.webhook_shuffle
+        self.deliveries.delay_s = self.options.webhook_delay_s
 
     def now(self) -> str:
         """The present instant as Coupa writes it."""
@@ -84,11 +90,12 @@ class CoupaTenant:
         record.setdefault("updated-at", record["created-at"])
 
     def touch(self, collection: str, record: Record) -> None:
-        """Stamp a record that has changed."""
+        """Stamp a record that has changed, and tell whoever subscribed."""
         record["updated-at"] = self.now()
         if "lock-version-key" in record:
             record["lock-version-key"] += 1
         self.tables[collection].reindex(record)
+        self.webhooks.changed(collection, record)
 
     def find(self, collection: str, number: object) -> Record:
         """The record with this id, for the admin API; raises UnknownRecord."""

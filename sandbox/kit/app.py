@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.kit import jsontext
 from sandbox.kit.clock import Clock
+from sandbox.kit.deliveries import Deliveries
 from sandbox.kit.faults import FaultMiddleware, FaultRule, Faults
 from sandbox.kit.requests import Journal, JournalMiddleware
 
@@ -51,11 +52,16 @@ class Tenant(Protocol):
         """Raw records of one collection; raises UnknownRecord for an unknown one."""
 
 
-def build_app(tenant: Tenant, routes: Sequence[BaseRoute]) -> Starlette:
-    """The tenant's routes with journal, faults and admin API; the parts stand on app.state for in-process tests."""
+def build_app(tenant: Tenant, routes: Sequence[BaseRoute], deliveries: Deliveries | None = None) -> Starlette:
+    """The tenant's routes with journal, faults and admin API; the parts stand on app.state for in-process tests.
+
+    A tenant that sends webhooks hands its queue in: the admin verb `deliver` and every advance of the clock then send
+    what is due, GET /_sandbox/deliveries shows what was sent, and a reset forgets it.
+    """
     faults, journal = Faults(tenant.clock), Journal(tenant.clock)
+    admin = _Admin(tenant, faults, journal, deliveries or Deliveries(tenant.clock))
     app = Starlette(
-        routes=[*_Admin(tenant, faults, journal).routes(), *routes],
+        routes=[*admin.routes(), *routes],
         middleware=[Middleware(JournalMiddleware, journal=journal), Middleware(FaultMiddleware, faults=faults)],
     )
     app.state.tenant = tenant
@@ -88,8 +94,8 @@ async def read_json(request: Request) -> Any:
 class _Admin:
     """The endpoints under /_sandbox/: no login, for loopback only."""
 
-    def __init__(self, tenant: Tenant, faults: Faults, journal: Journal) -> None:
-        self._tenant, self._faults, self._journal = tenant, faults, journal
+    def __init__(self, tenant: Tenant, faults: Faults, journal: Journal, deliveries: Deliveries) -> None:
+        self._tenant, self._faults, self._journal, self._deliveries = tenant, faults, journal, deliveries
 
     def routes(self) -> list[BaseRoute]:
         table: list[tuple[str, str, Endpoint]] = [
@@ -97,6 +103,8 @@ class _Admin:
             ("POST", "seed", self._seed),
             ("POST", "seed/{name}", self._seed_named),
             ("POST", "reset", self._reset),
+            ("POST", "do/deliver", self._deliver),
+            ("GET", "deliveries", self._list_deliveries),
             ("POST", "do/{action}", self._do),
             ("POST", "clock", self._advance),
             ("GET", "faults", self._list_faults),
@@ -122,6 +130,7 @@ class _Admin:
         self._faults.clear()
         self._faults.late.clear()
         self._journal.clear()
+        self._deliveries.clear()
         return answer({"reset": True})
 
     async def _do(self, request: Request) -> Response:
@@ -131,12 +140,22 @@ class _Admin:
             raise UnknownRecord(f"no action {name}; there are {sorted(self._tenant.actions)}")
         return answer(action(_object(await read_json(request))))
 
+    async def _deliver(self, request: Request) -> Response:
+        before = len(self._deliveries.sent)
+        await self._deliveries.flush()
+        return answer({"sent": len(self._deliveries.sent) - before, "waiting": self._deliveries.waiting})
+
+    async def _list_deliveries(self, request: Request) -> Response:
+        sent = [{**one._asdict(), "at": one.at.isoformat()} for one in self._deliveries.sent]
+        return answer({"waiting": self._deliveries.waiting, "sent": sent})
+
     async def _advance(self, request: Request) -> Response:
         seconds = _object(await read_json(request)).get("advance", 0)
         try:
             self._tenant.clock.advance(float(seconds))
         except (TypeError, ValueError) as error:
             raise BadRequest(f"cannot advance by {seconds!r}: {error}") from error
+        await self._deliveries.flush()
         return answer({"time": self._tenant.clock.now().isoformat()})
 
     async def _list_faults(self, request: Request) -> Response:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from sandbox.kit.app import Action, BadRequest, Document, UnknownRecord
-from sandbox.qad import defaults, invoices, matching, payments, seeding, truth
+from sandbox.qad import defaults, finding, invoices, matching, payments, people, seeding, truth
 from sandbox.qad.auth import Account, Auth
 from sandbox.qad.options import User
 from sandbox.qad.records import Row
@@ -17,8 +17,6 @@ from sandbox.qad.values import Record
 
 if TYPE_CHECKING:
     from sandbox.qad.tenant import QadTenant
-
-_INVOICE_KEY = ("entityCode", "postingYear", "daybookCode", "voucher", "token", "invoiceReference", "supplierCode")
 
 
 def bind(tenant: QadTenant) -> dict[str, Action]:
@@ -31,8 +29,13 @@ def bind(tenant: QadTenant) -> dict[str, Action]:
         pay,
         set_payment_status,
         move_allocation,
-        submit_for_approval,
-        select_for_payment,
+        people.submit_for_approval,
+        people.select_for_payment,
+        people.edit_invoice,
+        people.edit_order,
+        people.edit_order_line,
+        people.fail_match,
+        people.clear_match,
         key_invoice_by_hand,
         delete_initial_invoice,
         close_period,
@@ -50,7 +53,7 @@ def post_receipt(tenant: QadTenant, body: Document) -> Document:
     """Post a receipt (negative: a return or correction) under a given or the next receiver number."""
     names = {"quantity": "quantityReceived", "date": "receiptDate"}
     given = seeding.typed("receipt", {names.get(key, key): value for key, value in body.items()})
-    order = _order(tenant, given)
+    order = finding.order(tenant, given)
     if order.record["orderStatus"] == "X":
         raise BadRequest("the purchase order is cancelled")
     place = (order.record["domainCode"], given["purchaseOrderNumber"], given.get("purchaseOrderLine", 1))
@@ -80,16 +83,8 @@ def reopen_po(tenant: QadTenant, body: Document) -> Document:
     return _order_status(tenant, body, "O")
 
 
-def _order(tenant: QadTenant, body: Document) -> Row:
-    domain = body.get("domainCode") or tenant.system_context().domain
-    row = tenant.find("purchaseOrder", domain, body.get("purchaseOrderNumber"))
-    if row is None:
-        raise UnknownRecord(f"no purchase order {body.get('purchaseOrderNumber')}")
-    return row
-
-
 def _order_status(tenant: QadTenant, body: Document, status: str) -> Document:
-    row = _order(tenant, body)
+    row = finding.order(tenant, body)
     row.record["orderStatus"] = status
     tenant.table("purchaseOrder").touch(row, tenant.system_context().stamp())
     return {"purchaseOrderNumber": row.record["purchaseOrderNumber"], "orderStatus": status}
@@ -100,7 +95,7 @@ def pay(tenant: QadTenant, body: Document) -> Document:
     asked = body.get("invoices") or [body]
     parts = []
     for item in asked:
-        row = _invoice(tenant, item.get("invoice", item) | _shared(body))
+        row = finding.invoice(tenant, item.get("invoice", item) | _shared(body))
         discount = _amount(item.get("discount", 0))
         parts.append((row, _amount(item.get("amount", row.record["balanceTC"] - discount)), discount))
     details: Record = {name: body[name] for name in ("paymentInstrument", "paymentReference") if name in body}
@@ -128,7 +123,7 @@ def set_payment_status(tenant: QadTenant, body: Document) -> Document:
     row = _payment(tenant, body)
     context = tenant.system_context(row.record["entityCode"])
     for item in body.get("invoices", []):
-        found = _invoice(tenant, item)
+        found = finding.invoice(tenant, item)
         amount = _amount(item.get("amount", found.record["balanceTC"]))
         payments.allocate(context, row, found, amount)
     payments.set_status(context, row, str(body.get("status")))
@@ -139,8 +134,8 @@ def move_allocation(tenant: QadTenant, body: Document) -> Document:
     """Move what a payment gives from one invoice ("from") to another ("to"); without "to" it is taken off."""
     row = _payment(tenant, body)
     context = tenant.system_context(row.record["entityCode"])
-    target = _invoice(tenant, body["to"]) if "to" in body else None
-    amount, discount = payments.take_off(context, row, _invoice(tenant, body.get("from", {})))
+    target = finding.invoice(tenant, body["to"]) if "to" in body else None
+    amount, discount = payments.take_off(context, row, finding.invoice(tenant, body.get("from", {})))
     if target is not None:
         payments.allocate(context, row, target, amount, discount=discount)
     return _payment_key(row.record) | {"allocations": len(row.record["supplierPaymentAllocations"])}
@@ -154,35 +149,6 @@ def _payment(tenant: QadTenant, body: Document) -> Row:
         if alike and record["paymentNumber"] == body.get("paymentNumber"):
             return row
     raise UnknownRecord(f"no payment {body.get('paymentNumber')}")
-
-
-def submit_for_approval(tenant: QadTenant, body: Document) -> Document:
-    """Submit an invoice for approval; {"submitted": false} takes it back."""
-    return _flag(tenant, body, "isSubmittedForApproval", body.get("submitted", True))
-
-
-def select_for_payment(tenant: QadTenant, body: Document) -> Document:
-    """Select an invoice in a payment run; {"selected": false} takes it back."""
-    return _flag(tenant, body, "isSelected", body.get("selected", True))
-
-
-def _flag(tenant: QadTenant, body: Document, name: str, value: Any) -> Document:
-    row = _invoice(tenant, body.get("invoice", body))
-    row.record[name] = bool(value)
-    tenant.table("supplierInvoice").touch(row, tenant.system_context().stamp())
-    return {"key": truth.invoice_key(row.record), name: row.record[name]}
-
-
-def _invoice(tenant: QadTenant, body: Document) -> Row:
-    """The one invoice that agrees with the key members, token or reference given; raises UnknownRecord."""
-    wanted = {name: body[name] for name in _INVOICE_KEY if name in body}
-    if "token" in wanted:
-        wanted["customShort0"] = wanted.pop("token")
-    rows = tenant.table("supplierInvoice").rows.values()
-    found = [row for row in rows if all(row.record[name] == value for name, value in wanted.items())] if wanted else []
-    if len(found) != 1:
-        raise UnknownRecord(f"{len(found)} invoices agree with {wanted}")
-    return found[0]
 
 
 def key_invoice_by_hand(tenant: QadTenant, body: Document) -> Document:
@@ -203,7 +169,7 @@ def key_invoice_by_hand(tenant: QadTenant, body: Document) -> Document:
 
 def delete_initial_invoice(tenant: QadTenant, body: Document) -> Document:
     """Delete an invoice; only one with an initial status can go."""
-    record = _invoice(tenant, body.get("invoice", body)).record
+    record = finding.invoice(tenant, body).record
     if not record["isInitialStatus"]:
         raise BadRequest("only an initial invoice can be deleted")
     table = tenant.table("supplierInvoice")

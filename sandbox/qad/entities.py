@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.kit import jsontext
-from sandbox.qad import invoices, masters, purchasing
+from sandbox.qad import invoices, masters, purchasing, truth
 from sandbox.qad.auth import BareError
 from sandbox.qad.metadata import Resource
 from sandbox.qad.outcome import Context, Outcome, Problem, refused
-from sandbox.qad.records import Key, Row
+from sandbox.qad.records import Key, Row, clone
 from sandbox.qad.values import Record, Sent, WireError, instance_uri, read, wire
 
 Query = dict[str, str]
@@ -69,7 +69,9 @@ def _create(
     offered = raw.get("concurrencyHash") or ""
     if row is not None and offered and resource.name == "supplierInvoice" and offered != row.concurrency_hash:
         problem = stale(offered)
-    return refused(problem) if problem else create(context, values)
+    if problem:
+        return refused(problem)
+    return create(context, values) if row is None else _noted(context, resource, row, lambda: create(context, values))
 
 
 def _update(context: Context, resource: Resource, row: Row | None, sent: tuple[Sent, Record]) -> Outcome:
@@ -83,7 +85,18 @@ def _update(context: Context, resource: Resource, row: Row | None, sent: tuple[S
     problem = problem or writer.locked(row.record)
     if problem is None and offered != row.concurrency_hash:
         problem = stale(offered)
-    return refused(problem) if problem else writer.update(context, row, values)
+    if problem:
+        return refused(problem)
+    return _noted(context, resource, row, lambda: writer.update(context, row, values))
+
+
+def _noted(context: Context, resource: Resource, row: Row, change: Callable[[], Outcome]) -> Outcome:
+    """Carry an update out and, if it was taken, count what it changed."""
+    old = clone(row.record)
+    outcome = change()
+    if not outcome.problems:
+        truth.note_update(context.tenant, resource, old, row.record)
+    return outcome
 
 
 def stale(offered: str) -> Problem:

@@ -151,17 +151,18 @@ def _number_lines(record: Record) -> None:
 
 
 def _judge_matching(context: Context, record: Record, old: Record | None) -> None:
-    """Set matching status, hold and status code; an unchanged matching keeps the hold the caller sent."""
+    """Set matching status, hold and status code; an unchanged matching keeps its variances and what the caller sent."""
     tenant = context.tenant
-    excess = matching.note_variances(context, record)
-    if old is None or matching.terms(record) != matching.terms(old):
-        record["holdAmountTC"] = max(record["holdAmountTC"], excess)
-    matched = bool(record[matching.LINES])
-    record["receiverMatchingStatus"] = "FINISHED" if matched else "INITIAL"
     codes = tenant.masters["invoiceStatusCodes"]
-    after = codes[record["invoiceStatusCode"]]["statusAfterMatch"]
-    if matched and after in codes:
-        record["invoiceStatusCode"] = after
+    if old is not None and matching.terms(record) == matching.terms(old):
+        matching.keep_variances(record, old)
+    else:
+        record["holdAmountTC"] = max(record["holdAmountTC"], matching.note_variances(context, record))
+        matched = bool(record[matching.LINES])
+        record["receiverMatchingStatus"] = "FINISHED" if matched else "INITIAL"
+        after = codes[record["invoiceStatusCode"]]["statusAfterMatch"]
+        if matched and after in codes:
+            record["invoiceStatusCode"] = after
     apply_status(tenant, record)
     if old is None or record["invoiceStatusCode"] != old["invoiceStatusCode"]:
         record["isLockPayment"] = record["isLockPayment"] or codes[record["invoiceStatusCode"]]["lockPayment"]
@@ -175,7 +176,9 @@ def _check(context: Context, record: Record, old: Record | None) -> list[Problem
     problems += _check_header(context, record, old)
     if problems:
         return problems
-    problems = _check_orders(context, record) + matching.check(context, record) + _check_lines(context, record)
+    problems = _check_orders(context, record) + _check_lines(context, record)
+    if old is None or matching.terms(record) != matching.terms(old):
+        problems += matching.check(context, record)
     return problems or _check_sum(record)
 
 

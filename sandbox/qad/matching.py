@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CREDIT_TYPES = ("Credit Note", "Invoice Correction")
 CORRECTION_TYPES = ("Invoice Correction", "Credit Note Correction")
 LINES = "receiverMatchingLines"
+VARIANCES = ("varianceRateTC", "varianceUsageTC")
 
 
 def is_credit(invoice: Record) -> bool:
@@ -126,6 +127,12 @@ def note_variances(context: Context, invoice: Record) -> Decimal:
         if line["varianceRateTC"] > tolerance(context, invoice, line):
             excess += line["varianceRateTC"]
     return Decimal(0) if is_credit(invoice) else excess
+
+
+def keep_variances(invoice: Record, old: Record) -> None:
+    """Carry over the variances of a matching that did not change; what a caller sends for them is not taken."""
+    for line, former in zip(invoice[LINES], old[LINES], strict=True):
+        line |= {name: former[name] for name in VARIANCES}
 
 
 def values(invoice: Record) -> list[Decimal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sandbox.qad import masters
+from sandbox.qad import masters, truth
 from sandbox.qad.metadata import RESOURCES
 from sandbox.qad.outcome import Context, Outcome, Problem, fresh, mandatory, missing, overlay, refused, too_long
 from sandbox.qad.records import Key, Row
@@ -148,6 +148,8 @@ def commit_line(context: Context, sent: Record, sent_hash: str) -> Outcome:
     tenant.drafts.pop(key, None)
     tenant.number_taken(("line", *key[:2]), key[2])
     record["lineStatus"] = record["lineStatus"] or "O"
+    if row is not None:
+        truth.note_update(tenant, LINE, row.record, record)
     return Outcome([tenant.table("purchaseOrderLine").put(record, context.stamp())])
 
 

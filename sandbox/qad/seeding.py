@@ -171,8 +171,22 @@ def _invoice(tenant: QadTenant, item: Record) -> None:
     invoices.apply_status(tenant, record)
     record |= {name: value for name, value in given.items() if name.startswith("is") or name == "allocationStatus"}
     excess = matching.note_variances(context, record)
+    if _given_variances(record, item):
+        parts = (line[name] for line in record[matching.LINES] for name in matching.VARIANCES)
+        excess = max(sum(parts, Decimal(0)), Decimal(0))
     record["holdAmountTC"] = given.get("holdAmountTC", excess)
     invoices.store(context, record)
+
+
+def _given_variances(record: Record, item: Record) -> bool:
+    """Put back the variances that a seed names itself, in place of those that follow from the prices."""
+    typed_lines = typed("supplierInvoice", {matching.LINES: item.get(matching.LINES, [])})[matching.LINES]
+    named = False
+    for line, given, raw in zip(record[matching.LINES], typed_lines, item.get(matching.LINES, []), strict=True):
+        for name in matching.VARIANCES:
+            if name in raw:
+                line[name], named = given[name], True
+    return named
 
 
 def _payment(tenant: QadTenant, item: Record) -> None:

@@ -45,6 +45,7 @@ class QadTenant:
         self.page_calls: set[tuple[str, str]] = set()  # (callId, browse) whose first page was read
         self.writes = 0
         self.ignored: Counter[str] = Counter()
+        self.updates: dict[str, dict[str, Counter[str]]] = {}  # by resource and key: what the API changed, how often
 
     def _next_change(self) -> int:
         self._changes += 1

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sandbox.qad import matching
+from sandbox.qad.metadata import Resource
 from sandbox.qad.values import Record
 
 if TYPE_CHECKING:
@@ -26,9 +27,20 @@ def report(tenant: QadTenant) -> dict[str, Any]:
         "suppliers": {item["supplierCode"]: _supplier(item) for item in tenant.table("supplier").records()},
         "purchaseOrders": _orders(tenant),
         "payments": [_payment(item) for item in tenant.table("supplierPayment").records()],
+        "updates": {name: {key: dict(found) for key, found in keys.items()} for name, keys in tenant.updates.items()},
         "logins": dict(tenant.auth.counts),
         "ignored_members": dict(tenant.ignored),
     }
+
+
+def note_update(tenant: QadTenant, resource: Resource, old: Record, new: Record) -> None:
+    """Count an update by the API: the call itself, every member whose value it changed, and a hold it released."""
+    key = ".".join(str(new[name]) for name in resource.keys)
+    counts = tenant.updates.setdefault(resource.name, {}).setdefault(key, Counter())
+    counts["calls"] += 1
+    counts.update(item.name for item in resource.fields if not item.server and old[item.name] != new[item.name])
+    if resource.name == "supplierInvoice" and old["holdAmountTC"] > 0 == new["holdAmountTC"]:
+        counts["releases"] += 1
 
 
 def invoice_key(item: Record) -> str:

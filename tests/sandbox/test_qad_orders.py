@@ -210,6 +210,8 @@ async def test_line_is_changed_with_its_lock_hash() -> None:
         assert refusal(stale) == ("concurrencyHash", "Record was changed by another user")
         silent = await commit(visitor, updated | {"quantityOrdered": 10}, "U")
         assert refusal(silent) == ("quantityOrdered", NOT_TALKED)
+        counted = (await visitor.truth())["updates"]["purchaseOrderLine"]
+        assert counted == {"10USA.P2000001.1": {"calls": 1, "quantityOrdered": 1}}
 
 
 async def test_received_line_keeps_its_item_its_site_and_at_least_what_came() -> None:

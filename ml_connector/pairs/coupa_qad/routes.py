@@ -18,6 +18,7 @@ from ml_connector.pairs.coupa_qad.mapping import CLOCK_FIELDS, READS, supplier_i
 from ml_connector.pairs.coupa_qad.orders import resolver
 from ml_connector.pairs.coupa_qad.ours import INVOICE, VOID, OurVouchers
 from ml_connector.pairs.coupa_qad.settings import CoupaQadSettings
+from ml_connector.sync.inbox import InboxSource
 from ml_connector.sync.seams import Effect, Facts, Route
 from ml_connector.systems.coupa.client import CoupaClient
 from ml_connector.systems.coupa.ports import (
@@ -46,7 +47,8 @@ _SUPPLIER_LENGTH = 8
 class Ends:
     """What the routes of a run work with: both systems, the settings, and what the ledger knows.
 
-    `voids_since` is the instant from which a connection that never looked for voids begins.
+    `voids_since` is the instant from which a connection that never looked for voids begins; `box` holds the deliveries
+    that asked for this run, if any did.
     """
 
     coupa: CoupaClient
@@ -58,6 +60,7 @@ class Ends:
     token_of: Callable[[str, str], str]
     voids_since: datetime
     today: date
+    box: tuple[InboxSource[Any], ...]
 
 
 def to_qad(ends: Ends) -> dict[str, Route[Any]]:
@@ -113,6 +116,7 @@ def invoices(ends: Ends) -> Route[SupplierInvoice]:
         reads=READS,
         # Voids are a stream of their own, whatever their exported flag says: nobody marks them, so it never ends.
         sources=(
+            *ends.box,
             ApprovedInvoices(coupa, filters=_filters(settings)),
             _voids(ends),
         ),

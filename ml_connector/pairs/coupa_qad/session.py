@@ -19,7 +19,9 @@ from ml_connector.pairs.coupa_qad.way_back import to_coupa
 from ml_connector.pairs.opening import Opening, Plan, Way
 from ml_connector.store import reservations
 from ml_connector.store.reservations import LineUse
+from ml_connector.sync.inbox import InboxSource
 from ml_connector.sync.seams import Route
+from ml_connector.systems.coupa.ports import ApprovedInvoices
 
 # A void that is older than this when a connection first looks was seen when it was made, or concerns nothing of ours.
 _VOIDS_SINCE = timedelta(days=90)
@@ -53,7 +55,14 @@ def _ends(one: Opening) -> Ends:
         token_of=token_of,
         voids_since=run.now - _VOIDS_SINCE,
         today=run.today,
+        box=(_box(one),) if one.news else (),
     )
+
+
+def _box(one: Opening) -> InboxSource[Any]:
+    """Deliveries only say that it is time to look: an invoice is posted when its stream shows it, never by an event."""
+    invoices, run = ApprovedInvoices(one.clients[0]), one.run
+    return InboxSource("coupa.events", run.store, run.connection, run.direction, topics=(), inner=invoices)
 
 
 _CLIENTS = (
