@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from blocks.coupa import CoupaCredentials
+from blocks.jira import JiraApiTokenCredentials, JiraOAuthCredentials, JiraServiceAccountCredentials
 from blocks.qad import QadBasicCredentials, QadClientCredentials, QadCredentials, QadSessionCredentials
 
 __all__ = [
     "CoupaCredentials",
+    "JiraApiTokenCredentials",
+    "JiraOAuthCredentials",
+    "JiraServiceAccountCredentials",
     "QadBasicCredentials",
     "QadClientCredentials",
     "QadCredentials",

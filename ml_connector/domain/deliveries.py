@@ -26,4 +26,6 @@ class Event:
 def header(headers: Mapping[str, str], name: str) -> str:
     """A header's value whatever the spelling of its name; empty when it is not there."""
     wanted = name.lower()
+    if (exact := headers.get(wanted)) is not None:
+        return exact.strip()
     return next((value.strip() for key, value in headers.items() if key.lower() == wanted), "")

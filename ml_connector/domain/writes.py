@@ -39,7 +39,7 @@ class Order:
 class Found:
     """The target shows the write as done. `differs` names fields that are not as intended.
 
-    `data["shown"]` holds what it shows of fields that travel both ways, where there are any.
+    `data["shown"]` holds what it shows of fields that travel both ways, `data["notes"]` what is worth noting of it.
     """
 
     target_id: str

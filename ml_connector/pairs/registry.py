@@ -5,8 +5,9 @@ from __future__ import annotations
 from ml_connector.errors import ConfigurationError
 from ml_connector.pairs.base import Direction
 from ml_connector.pairs.coupa_qad.session import COUPA_TO_QAD, QAD_TO_COUPA
+from ml_connector.pairs.qad_jira.session import JIRA_TO_QAD, QAD_TO_JIRA
 
-DIRECTIONS: dict[str, Direction] = {one.name: one for one in (COUPA_TO_QAD, QAD_TO_COUPA)}
+DIRECTIONS: dict[str, Direction] = {one.name: one for one in (COUPA_TO_QAD, QAD_TO_COUPA, QAD_TO_JIRA, JIRA_TO_QAD)}
 
 
 def direction(name: str) -> Direction:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,8 +26,7 @@ class DeliveryKey(NamedTuple):
     delivery: str
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A delivery on its way into the inbox of one direction."""
 
     connection: str
@@ -68,7 +66,7 @@ async def put(db: Database, tx: AsyncConnection, rows: Iterable[Arrival]) -> set
     if not unique:
         return set()
     # In one order everywhere, so that two receivers with the same deliveries wait for each other and never in a ring.
-    values = [asdict(unique[key]) for key in sorted(unique)]
+    values = [unique[key]._asdict() for key in sorted(unique)]
     columns = (inbox.c.connection, inbox.c.direction, inbox.c.ingress, inbox.c.delivery)
     stored = await tx.execute(db.insert(inbox).on_conflict_do_nothing().returning(*columns), values)
     return {DeliveryKey(*row) for row in stored.all()}

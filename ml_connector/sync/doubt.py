@@ -134,7 +134,10 @@ def _answer(
         finding = Absent()
     if isinstance(finding, Found) and not finding.differs:
         synced = one.blob if effect.operation in REMEMBERED else None
-        done = replace(one, state=DONE, target_id=finding.target_id, doubt_since=None, synced=synced)
+        notes = tuple(finding.data.get("notes", one.notes))
+        done = replace(
+            one, state=DONE, target_id=finding.target_id, doubt_since=None, synced=synced, notes=notes
+        )
         row = row.with_effect(done)
         if one.ordinal == 0:
             row = replace(row, target_id=finding.target_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from ml_connector.domain.writes import Doubt, NotSent, Order, Sent, Stopped
+from ml_connector.domain.writes import Doubt, NotSent, Order, Refused, Sent, Stopped
+from ml_connector.errors import ContractError, RecordRejectedError, TransientError, UnknownOutcomeError
 
 SendOne = Callable[[Order], Awaitable[Sent]]
 
@@ -25,6 +26,15 @@ async def send_each(orders: Sequence[Order], one: SendOne, workers: int) -> dict
     if sending.failure is not None:
         raise Stopped(sending.sent, sending.failure)
     return sending.sent
+
+
+def meaning(error: Exception) -> Sent | None:
+    """What an error of a write means for its record; None when it concerns the whole run."""
+    if isinstance(error, RecordRejectedError):
+        return Refused(error.code, error.detail)
+    if isinstance(error, UnknownOutcomeError | ContractError):
+        return Doubt(str(error))
+    return NotSent(str(error)) if isinstance(error, TransientError) else None
 
 
 class _Sending:

@@ -37,6 +37,8 @@ Number = Annotated[Decimal, BeforeValidator(_number), Field(allow_inf_nan=False)
 Exact = Annotated[Decimal, Field(allow_inf_nan=False)]
 SomeNumber = Annotated[Exact | None, BeforeValidator(lambda value: None if value == "" else value)]
 SomeDay = Annotated[date | None, BeforeValidator(lambda value: _day(value) or None)]
+# A flag that is not set may travel as null or as unset text.
+Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None or value == "" else value)]
 
 
 class _Row(BaseModel):
@@ -75,6 +77,15 @@ class OrderLineRow(_Row):
     status: Text = ""
 
 
+class DueLineRow(OrderLineRow):
+    """Line of a purchase order with what was received of it and when it is due."""
+
+    description: Text = ""
+    received: Exact
+    due_on: SomeDay = None
+    cost_center: Text = ""
+
+
 class ReceiptRow(_Row):
     """One posted receipt of one order line."""
 
@@ -106,6 +117,62 @@ class InvoiceRow(_Row):
     balance: SomeNumber = None
 
 
+class GlanceRow(_Row):
+    """A posted invoice as far as a list goes, with what may keep it from being paid."""
+
+    entity: Text = Field(min_length=1)
+    year: int
+    daybook: Text = Field(min_length=1)
+    voucher: int
+    supplier: Text = ""
+    supplier_name: Text = ""
+    reference: Text = ""
+    type: Text = ""
+    currency: Text = ""
+    amount: Number = Decimal(0)
+    balance: SomeNumber = None
+    hold_amount: Number = Decimal(0)
+    payment_locked: Flag = False
+    status: Text = ""
+    open: bool | None = None
+    receiver_matching: Flag = False
+    matching_status: Text = ""
+    initial: Flag = False
+    submitted: Flag = False
+    selected: Flag = False
+    invoice_date: SomeDay = None
+    posting_date: SomeDay = None
+    due_date: SomeDay = None
+
+
+class WholeRow(GlanceRow):
+    """The same invoice as its record shows it: what decides about it has to be there."""
+
+    supplier: Text = Field(min_length=1)
+    reference: Text
+    currency: Text = Field(min_length=1)
+    amount: Exact
+    hold_amount: Exact
+    status: Text
+
+
+class DecidedRow(_Row):
+    """What of a record decides about changing it."""
+
+    status: Text = ""
+    hold_amount: Number = Decimal(0)
+    payment_locked: Flag = False
+    submitted: Flag = False
+    selected: Flag = False
+
+
+class DecidedInvoiceRow(DecidedRow):
+    """The same of an invoice: a hold that is not shown is not none."""
+
+    status: Text
+    hold_amount: Exact
+
+
 class MatchRow(_Row):
     """A quantity of a receipt that an invoice uses."""
 
@@ -113,6 +180,9 @@ class MatchRow(_Row):
     line: int
     receiver: Text = ""
     quantity: Exact
+    unit_price: Number = Decimal(0)
+    rate_variance: Number = Decimal(0)
+    usage_variance: Number = Decimal(0)
 
 
 class AllocationRow(_Row):

@@ -20,6 +20,21 @@ class Need:
     entity: bool = True
 
 
+# What decides whether a posted invoice is an exception; a tenant may say that it has no such member.
+_EXCEPTION = (
+    "supplier",
+    "reference",
+    "currency",
+    "amount",
+    "hold_amount",
+    "payment_locked",
+    "status",
+    "initial",
+    "receiver_matching",
+    "matching_status",
+)
+
+
 def needs_of(tenant: QadTenant, streams: Collection[str] = ()) -> tuple[Need, ...]:
     """What the ports need of this tenant, and the sources of those record types that are read as streams."""
     return (*_ports(tenant), *(_stream(tenant, name) for name in streams))
@@ -31,6 +46,14 @@ def _stream(tenant: QadTenant, name: str) -> Need:
         rows = ("year", "number")
         reads = ("status", "supplier", "currency", "value_date", "invoice_year", "invoice_daybook", "invoice_voucher")
         return Need(name, ("entity", *changed), rows, (*reads, "allocated", "discount"))
+    if name == "supplierInvoice":
+        shown = [one for one in _EXCEPTION if tenant.resources[name].has(one)]
+        open_ones = ("open",) if tenant.resources[name].has("open") else ()
+        return Need(
+            name, ("entity", "posting_date", *open_ones, *changed), ("year", "daybook", "voucher"), tuple(shown)
+        )
+    if name == "purchaseOrderLine":
+        return Need(name, ("po_number", "due_on"), ("line", "quantity", "received", "status"), entity=False)
     code = "number" if name == "supplier" else "code"
     by_set = ("shared_set",) if tenant.shared_set(name) else ()
     return Need(name, (code, *by_set, *changed), reads=("active",))

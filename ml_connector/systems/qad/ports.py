@@ -13,13 +13,24 @@ from typing import Any, Protocol
 from ml_connector.domain.records import GoodsReceipt, PurchaseOrder, ReceiptMatch, ReferenceCode, Supplier
 from ml_connector.errors import PermissionDeniedError
 from ml_connector.http.client import HttpClient
+from ml_connector.systems.qad.decisions import About, Decided, DecisionBook, Judge
 from ml_connector.systems.qad.documents import InvoiceQuery, InvoiceSeen, Posted
 from ml_connector.systems.qad.ledger import Ledger, Ours
 from ml_connector.systems.qad.masters import Code, GlAccount, Masters
 from ml_connector.systems.qad.purchasing import Purchasing
 from ml_connector.systems.qad.supplier_book import SupplierBook, SupplierSeen
 
-__all__ = ["Code", "GlAccount", "InvoiceQuery", "InvoiceSeen", "Posted", "QadPort", "QadRest", "SupplierSeen"]
+__all__ = [
+    "Code",
+    "Decided",
+    "GlAccount",
+    "InvoiceQuery",
+    "InvoiceSeen",
+    "Posted",
+    "QadPort",
+    "QadRest",
+    "SupplierSeen",
+]
 
 
 class QadPort(Protocol):
@@ -104,12 +115,30 @@ class QadPort(Protocol):
         """Change these members of a supplier and nothing else; errors as for a create."""
         ...
 
+    async def decided(self, about: About, key: str, slots: Mapping[str, str]) -> Decided | None:
+        """What an invoice or order shows in these members (ours to the tenant's), or None when QAD does not have it."""
+        ...
+
+    async def decide(
+        self, about: About, key: str, slots: Mapping[str, str], judge: Judge, *, external_id: str
+    ) -> Decided:
+        """Write what `judge` says of the record as it is now; errors as for a create, and when it is not kept."""
+        ...
+
+    async def slot_lengths(self, about: About) -> Mapping[str, int]:
+        """How many characters the members hold that the tenant describes; empty where it does not let us see."""
+        ...
+
+    async def slot_problem(self, about: About, wire: str) -> str:
+        """Why decisions cannot be written to this member; empty when the tenant describes it as a text of its own."""
+        ...
+
     async def who_am_i(self) -> str:
         """Prove the login and say who and where we are."""
         ...
 
 
-class QadRest(Purchasing, Ledger, Masters, SupplierBook):
+class QadRest(Purchasing, Ledger, Masters, SupplierBook, DecisionBook):
     """The business operations over QAD's REST services."""
 
     capabilities = frozenset(
@@ -125,6 +154,7 @@ class QadRest(Purchasing, Ledger, Masters, SupplierBook):
             "reference_codes.read",
             "purchase_orders.find_by_slot",
             "suppliers.write",
+            "decisions.write",
         }
     )
 

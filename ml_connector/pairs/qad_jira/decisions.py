@@ -1,0 +1,190 @@
+"""What people decide in Jira on its way to QAD: whose issues count, when one is decided, what QAD is told.
+
+A record is found by the issue's id in the ledger, never by a field of the issue: a copy of an issue carries that too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ml_connector.clock import Clock
+from ml_connector.domain.issues import IssueState
+from ml_connector.domain.keys import source_version
+from ml_connector.domain.outcomes import READY, Decision, Verdict, skipped
+from ml_connector.domain.reasons import reason
+from ml_connector.domain.records import Unreadable
+from ml_connector.pairs.qad_jira.mapping import COST_CODE
+from ml_connector.pairs.qad_jira.ours import OurIssue, OurIssues
+from ml_connector.pairs.qad_jira.settings import QadJiraSettings
+from ml_connector.store.ledger import LedgerRow
+from ml_connector.sync.seams import Batch, Facts, Source, Turn
+
+READS = frozenset({"status_id", "status", "category", "resolution", "fields"})
+APPROVAL = "approval"
+# An event that is still on its way after this long counts as missed; Jira aims at 30 s (README, "Deliveries").
+_GRACE = timedelta(minutes=2)
+
+
+def decision_fields(settings: QadJiraSettings) -> dict[str, str]:
+    """The custom fields of an issue that decide something, by our names."""
+    named = {APPROVAL: settings.decisions.approval_field}
+    if settings.merged_cost_code("invoice") or settings.merged_cost_code("order"):
+        named[COST_CODE] = settings.issues.fields["cost_code"]
+    return {name: one for name, one in named.items() if one}
+
+
+@dataclass(slots=True)
+class Missed:
+    """Counts decisions that no delivery announced: the webhook is gone, or its way here is."""
+
+    wanted: bool
+    count: int = 0
+
+
+class IssuesOfOurs:
+    """Source: issues of ours; other people's leave no trace."""
+
+    def __init__(self, inner: Source[IssueState], ours: OurIssues) -> None:
+        self._inner = inner
+        self._ours = ours
+
+    @property
+    def stream(self) -> str:
+        """The stream's name."""
+        return self._inner.stream
+
+    async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[IssueState]]:
+        """The stream's batches without the issues of others."""
+        async for batch in self._inner.pages(start, since):
+            ours = await self._ours.of([*(one.key for one in batch.records), *(one.key for one in batch.unreadable)])
+            yield batch._replace(
+                records=[one for one in batch.records if one.key in ours],
+                unreadable=[one for one in batch.unreadable if one.key in ours],
+            )
+
+    async def by_key(self, keys: Sequence[str]) -> Mapping[str, IssueState | Unreadable]:
+        """Those of these issues that are ours, as they are now."""
+        ours = await self._ours.of(keys)
+        return await self._inner.by_key([key for key in keys if key in ours])
+
+
+class Sweep(IssuesOfOurs):
+    """Source: the poll behind the deliveries; it counts what none of them announced."""
+
+    def __init__(
+        self, inner: Source[IssueState], ours: OurIssues, *, rows: Any, missed: Missed, clock: Clock
+    ) -> None:
+        super().__init__(inner, ours)
+        self._rows = rows
+        self._missed = missed
+        self._clock = clock
+
+    async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[IssueState]]:
+        """The stream's batches; deliveries are read before, so what is new here came without one."""
+        async for batch in super().pages(start, since):
+            if self._missed.wanted and since is not None:
+                rows = await self._rows([one.key for one in batch.records])
+                self._missed.count += sum(self._is_news(one, rows.get(one.key)) for one in batch.records)
+            yield batch
+
+    def _is_news(self, one: IssueState, row: LedgerRow | None) -> bool:
+        late = one.updated < self._clock.now() - _GRACE
+        known = row is not None and row.source_version == source_version(one, READS)
+        untouched = row is None and one.category == "new" and not any(one.fields.values())
+        return late and not known and not untouched
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionCheck:
+    """An issue goes to QAD once somebody has decided something about it; from then on every change does."""
+
+    ours: OurIssues
+    settings: QadJiraSettings
+    known: Any
+    agreed: Any
+    decided_before: dict[str, bool] = field(default_factory=dict)
+
+    async def load(self, records: Sequence[IssueState]) -> tuple[Mapping[str, OurIssue], Mapping[str, Any], set[str]]:
+        """Our issues among them, the cost codes last agreed on, and which had a decision before."""
+        ours = await self.ours.of(one.key for one in records)
+        rows = await self.known([one.key for one in records])
+        before = {key for key, row in rows.items() if row.posted or row.in_doubt}
+        return ours, await self.agreed([one.row for one in ours.values()]), before
+
+    def decide(self, records: Sequence[IssueState], context: Any) -> list[Decision]:
+        """One decision per issue; issues do not use each other up."""
+        return [self._decide(one, *context) for one in records]
+
+    def _decide(
+        self, one: IssueState, ours: Mapping[str, OurIssue], agreed: Mapping[str, Any], before: set[str]
+    ) -> Decision:
+        issue = ours.get(one.key)
+        if issue is None:
+            return skipped(reason("not_our_issue"))
+        resolution = "" if issue.moved_to == one.status_id else decided(one, self.settings)
+        chosen = self._chosen(one, issue, agreed.get(issue.row, {}))
+        if not (resolution or chosen or one.key in before):
+            return skipped(reason("undecided"))
+        extra = {"about": issue.about, "key": issue.key, "link": issue.row, "seen": issue.seen}
+        if issue.moved_to == one.status_id:
+            # We closed it because nothing is wrong any more; whatever people decided before stands.
+            return Decision(Verdict.READY, extra=extra | {"ours": True})
+        return Decision(Verdict.READY, extra=extra | {"resolution": resolution})
+
+    def _chosen(self, one: IssueState, issue: OurIssue, agreed: Mapping[str, str]) -> bool:
+        """Whether somebody approved, or chose another cost code than both sides last had."""
+        merged = self.settings.merged_cost_code(issue.about)
+        other_code = bool(merged) and one.fields.get(COST_CODE, "") != agreed.get(COST_CODE, "")
+        return bool(one.fields.get(APPROVAL)) or other_code
+
+
+def decided(one: IssueState, settings: QadJiraSettings) -> str:
+    """How an issue was resolved in people's words, by the rule of the settings; empty while it is not."""
+    rules = settings.decisions
+    if rules.decided_when == "done":
+        over = one.category == "done"
+    elif rules.decided_when == "resolution":
+        over = bool(one.resolution)
+    else:
+        wanted = {status.casefold() for status in rules.statuses}
+        over = one.status.casefold() in wanted or one.status_id in wanted
+    return (one.resolution or one.status) if over else ""
+
+
+def document(facts: Facts[IssueState], settings: QadJiraSettings) -> Mapping[str, Any]:
+    """What QAD is told: members with a slot in the settings, and a release only where the resolution means one.
+
+    `release` carries the hold that the issue showed: QAD's is released only if it is that one still.
+    """
+    one, extra = facts.record, (facts.decision or READY).extra or {}
+    about = extra["about"]
+    slots = getattr(settings.decisions, about)
+    resolution = extra.get("resolution", "")
+    told: dict[str, Any] = {"issue_key": one.issue_key}
+    if "ours" not in extra:
+        told |= {"resolution": resolution, "note": _note(one, resolution), "remarks": _note(one, resolution)}
+    if settings.decisions.approval_field:
+        told["approval"] = one.fields.get(APPROVAL, "")
+    if settings.merged_cost_code(about):
+        told[COST_CODE] = one.fields.get(COST_CODE, "")
+    found = {name: value for name, value in told.items() if name in slots.used}
+    if about == "invoice" and resolution and resolution in settings.decisions.release_on:
+        found["release"] = {"hold": extra["seen"]}
+    return {"about": about, "key": extra["key"], "issue": one.key, "link": extra["link"], **found}
+
+
+def turn(payload: Mapping[str, Any]) -> Turn:
+    """What concerns one QAD record goes one after another."""
+    return Turn(f"{payload['about']}/{payload['key']}")
+
+
+def _note(one: IssueState, resolution: str) -> str:
+    return f"{one.issue_key}: {resolution}" if resolution else f"{one.issue_key}: {one.status}"
+
+
+def newest(records: Sequence[IssueState]) -> datetime | None:
+    """When the last of these issues was changed."""
+    return max((one.updated for one in records), default=None)

@@ -1,0 +1,162 @@
+"""The stream that is read from Jira: issues of the project that changed lately, as people left them.
+
+README: Searching. The index lags and its answers shift, so each look reaches back behind the last change seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any, Generic, TypeVar
+
+from ml_connector.domain.issues import IssueState
+from ml_connector.domain.records import Unreadable
+from ml_connector.errors import ContractError
+from ml_connector.sync.seams import Batch
+from ml_connector.systems.jira import jql
+from ml_connector.systems.jira.client import JiraClient
+from ml_connector.systems.jira.config import JiraTenant
+from ml_connector.systems.jira.documents import plain
+from ml_connector.systems.jira.errors import SYSTEM
+from ml_connector.systems.jira.models import Issue, category_of
+
+R = TypeVar("R")
+STATE_FIELDS = ("status", "resolution", "assignee", "updated")
+_MINUTE = 60
+_DAY = 24 * 60
+
+
+def issue_state(fields: Mapping[str, str]) -> Callable[[Issue], IssueState]:
+    """Reads an issue with these custom fields (our name -> field id); ContractError names what cannot be read."""
+
+    def read(issue: Issue) -> IssueState:
+        status, updated = issue.fields.get("status"), issue.updated
+        if not isinstance(status, Mapping) or not status.get("id"):
+            raise ContractError("fields.status: missing or malformed", system=SYSTEM)
+        if updated is None:
+            raise ContractError("fields.updated: missing or no instant", system=SYSTEM)
+        return IssueState(
+            key=issue.id,
+            issue_key=issue.key,
+            status_id=str(status["id"]),
+            status=str(status.get("name") or ""),
+            category=category_of(status),
+            resolution=plain(issue.fields.get("resolution")),
+            fields={name: plain(issue.fields.get(field)) for name, field in fields.items()},
+            updated=updated,
+            assignee=plain(issue.fields.get("assignee")),
+        )
+
+    return read
+
+
+class ChangedIssues(Generic[R]):
+    """Source: issues of the project by the time of their last change, whoever made it.
+
+    `fields` are custom fields to read (our name -> field id). Before there is a mark the stream reaches back
+    `first_load_days`. `to_record` makes a record of an issue, an `IssueState` unless told otherwise; ContractError from
+    it makes the issue unreadable.
+    """
+
+    stream = "jira.issues"
+
+    def __init__(
+        self,
+        client: JiraClient,
+        tenant: JiraTenant,
+        *,
+        fields: Mapping[str, str],
+        first_load_days: int = 90,
+        to_record: Callable[[Issue], Any] | None = None,
+    ) -> None:
+        self._client = client
+        self._tenant = tenant
+        self._fields = [*STATE_FIELDS, *fields.values()]
+        self._first_load_days = first_load_days
+        self._to_record = to_record or issue_state(fields)
+        self._reading: _Reading | None = None
+
+    async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[Any]]:
+        """Page by page, oldest change first. The mark comes with an empty last batch, once everything was shown.
+
+        A read goes on where it stopped; in another process, where that is not known, it begins anew.
+        """
+        reading = self._reading
+        if reading is None or start != reading.cursor or since != reading.since:
+            reading = self._reading = _Reading(since, self._pages(since))
+        while True:
+            # From a read that broke off nothing can go on.
+            self._reading = None
+            page = await anext(reading.pages, None)
+            if page is None:
+                break
+            self._reading = reading
+            if fresh := reading.unseen(page):
+                good, bad = self._records(fresh)
+                yield Batch(good, bad, reading.cursor)
+        if reading.mark > (since or ""):
+            yield Batch((), (), reading.cursor, reading.mark)
+
+    async def by_key(self, keys: Sequence[str]) -> Mapping[str, R | Unreadable]:
+        """The issues with these ids as they are now, never from the index; one that is not found is left out."""
+        ids = [key for key in keys if key.isdecimal()]
+        fetched = await self._client.bulk_fetch(ids, fields=self._fields) if ids else None
+        issues = fetched.issues if fetched else {}
+        return {issue_id: self._record(issue) for issue_id, issue in issues.items()}
+
+    def _pages(self, since: str | None) -> AsyncIterator[list[Issue]]:
+        query = jql.changed_within(self._tenant.project, self._minutes(since))
+        return self._client.search(query, fields=self._fields)
+
+    def _minutes(self, since: str | None) -> int:
+        """How far back to look. A relative time is reckoned by Jira's clock, so that ours need not agree with it."""
+        if since is None:
+            return self._first_load_days * _DAY
+        elapsed = self._client.http.clock.now() - datetime.fromisoformat(since)
+        # What the index did not show yet at the last look must not fall behind this one.
+        overlap = max(self._tenant.poll_overlap_minutes, ceil(self._tenant.settle_s / _MINUTE))
+        return max(0, ceil(elapsed.total_seconds() / _MINUTE)) + overlap
+
+    def _records(self, issues: Sequence[Issue]) -> tuple[list[Any], list[Unreadable]]:
+        read = [self._record(issue) for issue in issues]
+        good = [one for one in read if not isinstance(one, Unreadable)]
+        return good, [one for one in read if isinstance(one, Unreadable)]
+
+    def _record(self, issue: Issue) -> Any:
+        try:
+            return self._to_record(issue)
+        except (ContractError, ValueError) as error:
+            return Unreadable(issue.id, error.message if isinstance(error, ContractError) else "cannot be read")
+
+
+class _Reading:
+    """One read of the changes: where it stands, what it has shown, and the latest change in it."""
+
+    def __init__(self, since: str | None, pages: AsyncIterator[list[Issue]]) -> None:
+        self.since = since
+        self.pages = pages
+        self.cursor = ""
+        self.mark = ""
+        self._shown: set[tuple[str, str]] = set()
+
+    def unseen(self, page: Sequence[Issue]) -> list[Issue]:
+        """The issues of a page that were not shown in this version; rows shift while people work."""
+        fresh = []
+        for issue in page:
+            version = (issue.id, str(issue.fields.get("updated")))
+            if version not in self._shown:
+                self._shown.add(version)
+                fresh.append(issue)
+        self.mark = max([self.mark, *(_mark(issue) for issue in fresh)])
+        self.cursor = f"{len(self._shown)}"
+        return fresh
+
+
+def _mark(issue: Issue) -> str:
+    """An instant of fixed width, so that text order is time order; empty where the issue shows none."""
+    try:
+        moment = issue.updated
+    except ValueError:
+        return ""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment else ""

@@ -1,0 +1,1 @@
+"""A strict, stateful stand-in Jira Cloud site, written from the documented contract alone."""
