@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blocks.coupa import CoupaCredentials
-from blocks.jira import JiraApiTokenCredentials, JiraOAuthCredentials, JiraServiceAccountCredentials
+from blocks.jira_cloud import JiraApiTokenCredentials, JiraOAuthCredentials, JiraServiceAccountCredentials
 from blocks.qad import QadBasicCredentials, QadClientCredentials, QadCredentials, QadSessionCredentials
 
 __all__ = [

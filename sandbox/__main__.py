@@ -1,4 +1,4 @@
-"""Starts a stand-in tenant: python -m sandbox coupa|qad [--port N] [--seed NAME] [--option KEY=VALUE]...
+"""Starts a stand-in tenant: python -m sandbox coupa|qad|jira [--port N] [--seed NAME] [--option KEY=VALUE]...
 
 Seed `story` is the base with the invoices, orders and receipts of the story on top.
 """
@@ -16,9 +16,9 @@ from sandbox.kit import jsontext
 from sandbox.kit.app import Tenant, UnknownRecord, seed_by_name
 from sandbox.kit.serve import serve
 
-SYSTEMS = ("coupa", "qad")
+SYSTEMS = ("coupa", "qad", "jira")
 BASE, STORY = "base", "story"
-STORIES = {"coupa": story.coupa, "qad": story.qad}
+STORIES = {"coupa": story.coupa, "qad": story.qad, "jira": story.jira}
 
 
 def option(text: str) -> tuple[str, Any]:

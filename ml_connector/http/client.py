@@ -103,17 +103,20 @@ class HttpClient:
         *,
         operation: str,
         params: Params | None = None,
+        json: Any = None,
         headers: Mapping[str, str] | None = None,
         external_id: str = "",
     ) -> httpx.Response:
         """Ask; retried on transport trouble, 429, 500 and 502-504, then TransientError or RateLimitedError.
 
-        Any other status below 500 is returned for the system to judge, except redirects (ContractError).
+        Any other status below 500 is returned for the system to judge, except redirects (ContractError). `json` is for
+        questions that a system wants by POST although they change nothing.
         """
         about = _About(self.system, operation, external_id)
+        body = None if json is None else dumps(json)
 
         async def attempt() -> httpx.Response:
-            request = self._request(method, path, params=params, headers=headers)
+            request = self._request(method, path, params=params, headers=headers, body=body)
             try:
                 response = await self._send(request)
             except httpx.HTTPError as error:

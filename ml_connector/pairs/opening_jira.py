@@ -19,7 +19,7 @@ from ml_connector.systems.jira.config import JIRA_LOGINS, JiraOAuthLogin, JiraTe
 async def jira(end: End, settings: JiraTenant) -> AsyncIterator[JiraClient]:
     """The Jira site of a connection."""
     login = need(end.login, JIRA_LOGINS, end.connection)
-    client = jira_client.open_client(
+    async with jira_client.open_client(
         login,
         settings,
         name=end.tenant,
@@ -29,11 +29,8 @@ async def jira(end: End, settings: JiraTenant) -> AsyncIterator[JiraClient]:
         clock=end.installation.store.clock,
         transport=end.transport,
         deadline=end.lease.deadline,
-    )
-    try:
+    ) as client:
         yield client
-    finally:
-        await client.http.aclose()
 
 
 def _app(login: BaseModel) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ml_connector.domain.keys import ExternalId, fingerprint, source_version
+from ml_connector.domain.keys import ExternalId, canonical, fingerprint, source_version
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import Reason, reason
 from ml_connector.domain.writes import REMEMBERED, Absent, Conflict, Finding, Foreign, Found, Gone, Order, Taken
@@ -114,7 +114,8 @@ async def _findings(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]])
     findings = {work.known.id: shown.get(work.known.external_id, Absent()) for work in works}
     found = {name: one.target_id for name, one in findings.items() if isinstance(one, Found)}
     taken = await run.owned_elsewhere(route, found)
-    base = await agreeing.bases(run, first, {work.known.id: document(run, first, work) for work in works})
+    documents = {work.known.id: document(run, first, work) for work in works}
+    base, unclear = await agreeing.bases(run, first, documents), await agreeing.unclear(run, first, documents)
     told: list[tuple[Work[Any], Finding]] = []
     for work in works:
         finding, agreed = findings[work.known.id], base.get(work.known.id, {})
@@ -123,6 +124,8 @@ async def _findings(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]])
             finding = Taken(finding.target_id)
         elif isinstance(finding, Found) and work.known.effects[0].synced and first.identity & set(finding.differs):
             finding = Foreign(finding.target_id)
+        elif isinstance(finding, Found) and work.known.id in unclear and agreed.keys() & set(finding.differs):
+            finding = Conflict(finding.target_id, ())
         elif isinstance(finding, Found) and both:
             finding = Conflict(finding.target_id, both)
         elif isinstance(finding, Found) and first.operation == "upsert":
@@ -142,13 +145,17 @@ def _own_changes(
     if not before:
         return tuple(name for name in found.differs if name not in agreed or str(now.get(name) or "") != agreed[name])
     before |= agreed
-    return tuple(name for name in found.differs if before.get(name) != now.get(name))
+    # What was synced is read back from its canonical form, where an exact number is text.
+    return tuple(name for name in found.differs if canonical(before.get(name)) != canonical(now.get(name)))
 
 
 def _to_be_updated(work: Work[Any], found: Found) -> Work[Any]:
     """The object is there with other content: it is ours from now on, and only what differs is written."""
-    one = replace(work.known.effects[0], target_id=found.target_id)
-    work.row = replace(work.known.with_effect(one), target_id=found.target_id)
+    row, one = work.known, replace(work.known.effects[0], target_id=found.target_id)
+    if one.blob is not None and one.blob == one.synced:
+        # Done before and changed by others since: the same content once more is another write, with its own key.
+        row, one = replace(row, fingerprint=""), replace(one, blob=None)
+    work.row = replace(row.with_effect(one), target_id=found.target_id)
     work.updates, work.changed = True, found.differs
     return work
 
@@ -202,6 +209,9 @@ def conflict(finding: Finding, effect: Effect[Any]) -> Reason:
     if isinstance(finding, Foreign):
         code = "name_taken" if effect.identity else "possible_duplicate"
         return reason(code, target=finding.target_id)
+    if isinstance(finding, Conflict) and not finding.fields:
+        # The other direction's write is in doubt: what the fields show may be its echo.
+        return reason("waits_for_clear_answer", effect=effect.name)
     if isinstance(finding, Conflict):
         fields = ", ".join(effect.shared[one] for one in finding.fields)
         return reason("conflict", target=finding.target_id, fields=fields)

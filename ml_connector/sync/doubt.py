@@ -97,7 +97,7 @@ async def _conclude(
     agreed = [
         agreeing.settled(route.effects[0], row, stored_payload(run.store.keys, row, row.effects[0]))
         for work, row, _ in changed
-        if _creates(work) and row.effects[0].state == DONE
+        if _creates(work) and (row.effects[0].state == DONE or _made(findings.get(work.known.external_id), row))
     ]
     posted = {row.id for _, row, _ in changed if row.posted}
     freed = {row.id for _, row, _ in changed if not row.posted and not row.in_doubt and row.outcome is Outcome.HELD}
@@ -119,6 +119,11 @@ async def _conclude(
 def _creates(work: Work[Any]) -> bool:
     one = work.known.in_doubt
     return one is not None and one.ordinal == 0
+
+
+def _made(finding: Finding | None, row: LedgerRow) -> bool:
+    """A new object shows that it was made as intended once, whatever others have made of it since."""
+    return isinstance(finding, Found) and not row.target_id
 
 
 def _answer(

@@ -153,6 +153,7 @@ class _Chunk:
             payload = self._plan(work, ordinal, effect)
             key = work.known.effects[ordinal].key
             changed = work.changed if ordinal == 0 else ()
+            self.agreed |= agreeing.intended(effect, work.known, payload)
             orders[work.known.external_id] = order(
                 effect, work.known, payload, key=key, changed=changed, before=self._before(work, ordinal, effect)
             )

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from ml_connector.errors import ContractError, SignatureError, TransientError
 from ml_connector.webhooks.receiver import Receiver
@@ -31,7 +30,7 @@ class _UnfinishedError(Exception):
     """The body did not come to its end."""
 
 
-def build(receiver: Receiver) -> ASGIApp:
+def build(receiver: Receiver) -> Starlette:
     """The ASGI application; while its lifespan lasts it also repeats wakes that nobody has answered."""
 
     async def deliver(request: Request) -> Response:

@@ -67,10 +67,12 @@ def set_fields(tenant: JiraTenant, given: Document) -> Document:
 
 
 def transition(tenant: JiraTenant, given: Document) -> Document:
-    """A person moves {issue} to the status {to} (name or id), with {fields}."""
+    """A person moves {issue} to the status {to} (its name or id, or the name of a step), with {fields}."""
     issue, account = _issue(tenant, given), _person(tenant, given)
     wanted = given.get("to")
-    step = next((one for one in workflow.steps(issue) if wanted in (one.to, tenant.statuses[one.to].name)), None)
+    step = next(
+        (one for one in workflow.steps(issue) if wanted in (one.to, tenant.statuses[one.to].name, one.name)), None
+    )
     if step is None:
         raise BadRequest(f"no step leads {issue.key} to {wanted!r}")
     changes = writing.read(tenant, issue.project, {"fields": given.get("fields") or {}}, None, 3, issue.fields)
@@ -190,6 +192,21 @@ def refuse_permission(tenant: JiraTenant, given: Document) -> Document:
     return {"refused": sorted(tenant.refused)}
 
 
+def hide(tenant: JiraTenant, given: Document) -> Document:
+    """Hide {issue} from the integration, as a security level does, or show it again with {hidden: false}."""
+    issue = _issue(tenant, given)
+    (tenant.hidden.add if given.get("hidden", True) else tenant.hidden.discard)(issue.id)
+    return {"hidden": sorted(tenant.hidden)}
+
+
+def require_field(tenant: JiraTenant, given: Document) -> Document:
+    """Make {field} required in {project}, or no longer with {required: false}."""
+    project, field = _project(tenant, given), str(given["field"])
+    others = tuple(one for one in project.required if one != field)
+    project.required = (*others, field) if given.get("required", True) else others
+    return {"required": list(project.required)}
+
+
 def change_transitions(tenant: JiraTenant, given: Document) -> Document:
     """An administrator edits the workflow of {project}: the ids of its steps grow by {by}."""
     project = _project(tenant, given)
@@ -242,6 +259,8 @@ _VERBS: dict[str, Verb] = {
     "archive_project": archive_project,
     "refuse_permission": refuse_permission,
     "change_transitions": change_transitions,
+    "hide": hide,
+    "require_field": require_field,
     "set_user": set_user,
     "deliver": deliver,
     "redeliver": redeliver,

@@ -12,9 +12,7 @@ LIMIT = 32_767
 INLINE = frozenset({"text", "hardBreak", "mention", "date", "status", "inlineCard", "emoji"})
 _LISTS = frozenset({"bulletList", "orderedList"})
 _CELL = frozenset({"paragraph", "heading", "codeBlock", "panel", "rule", "blockquote", *_LISTS, "nestedExpand"})
-BLOCK = frozenset(
-    {"paragraph", "heading", "codeBlock", "panel", "rule", "blockquote", "expand", "table", "taskList", *_LISTS}
-)
+BLOCK = frozenset({"paragraph", "heading", "codeBlock", "panel", "rule", "blockquote", "expand", "table", *_LISTS})
 
 
 def _text(value: Any) -> bool:
@@ -79,8 +77,6 @@ _ATTRS: dict[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
     "tableRow": ({}, {"localId": _text}),
     "tableCell": ({}, _CELL_ATTRS),
     "tableHeader": ({}, _CELL_ATTRS),
-    "taskList": ({"localId": _text}, {}),
-    "taskItem": ({"localId": _text, "state": _of("TODO", "DONE")}, {}),
     "hardBreak": ({}, {"text": _of("\n"), "localId": _text}),
     "mention": ({"id": _text}, {"text": _text, "accessLevel": _text, "userType": _text, "localId": _text}),
     "date": ({"timestamp": _some}, {"localId": _text}),
@@ -107,8 +103,6 @@ _INSIDE: dict[str, tuple[frozenset[str], int]] = {
     "tableRow": (frozenset({"tableCell", "tableHeader"}), 0),
     "tableCell": (_CELL, 1),
     "tableHeader": (_CELL, 1),
-    "taskList": (frozenset({"taskItem"}), 1),
-    "taskItem": (INLINE, 0),
 }
 _MARKS: dict[str, tuple[Mapping[str, Check], Mapping[str, Check]]] = {
     "strong": ({}, {}),

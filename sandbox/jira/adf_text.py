@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_BLOCKS = frozenset({"paragraph", "heading", "codeBlock", "listItem", "tableRow", "rule", "taskItem", "panel"})
+_BLOCKS = frozenset({"paragraph", "heading", "codeBlock", "listItem", "tableRow", "rule", "panel"})
 
 
 def plain(document: Any) -> str | None:

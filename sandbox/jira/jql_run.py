@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from sandbox.jira import adf_text, jql_fields
 from sandbox.jira.errors import unmodelled
-from sandbox.jira.index import in_order, tokens
-from sandbox.jira.jql import Clause, Join, Node, Operand, Query, clauses
+from sandbox.jira.index import SHORT_TEXTS, in_order, tokens
+from sandbox.jira.jql import Clause, Node, Operand, Query, clauses
 from sandbox.jira.jql_fields import DATES, TEXTS, Known
 from sandbox.jira.store import Issue
 
@@ -24,7 +24,6 @@ LINKED = "issueswithremotelinksbyglobalid"
 MOST_ORDER = 7
 _RELATIVE = re.compile(r"([+-]?)(\d+)([mhdw]?)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks", "": "minutes"}
-_MINUTE = timedelta(minutes=1)
 _SPECIAL = re.compile(r"\\(.)")
 
 
@@ -50,7 +49,7 @@ def run(
     test = reader.test(query.where) if query.where is not None else _always
     narrowed = None if fresh or reconciled else _narrowed(tenant, query.where)
     pool = seen.values() if narrowed is None else [seen[number] for number in narrowed if number in seen]
-    found = [issue for issue in pool if not issue.project.archived and test(issue)]
+    found = [issue for issue in pool if tenant.sees(issue) and not issue.project.archived and test(issue)]
     found.sort(key=lambda issue: -issue.id)
     for name, descending in reversed(query.order):
         known = jql_fields.find(tenant, name)[0]
@@ -117,20 +116,30 @@ def _odd_function(known: Known, operand: Operand) -> list[str]:
     return [] if fits[low] else [f"A value provided by the function '{operand.text}' is invalid for this field."]
 
 
-def _narrowed(tenant: JiraTenant, where: Node | None) -> set[int] | None:
-    parts = where.parts if isinstance(where, Join) and where.operator == "and" else (where,)
-    for part in parts:
-        if not isinstance(part, Clause) or part.operator not in ("~", "=", "in"):
-            continue
-        known = jql_fields.find(tenant, part.field)
-        if part.operator == "~" and len(known) == 1 and known[0].searcher == "textsearcher":
-            words = tokens(_SPECIAL.sub(" ", part.operands[0].text))
-            field = known[0].field
-            if field is not None and field.kind in ("text", "readonly") and words and "*" not in part.operands[0].text:
-                return tenant.index.with_word(field.id, words[0])
-        plain = known and known[0].searcher == "issue" and not any(one.function for one in part.operands)
-        if plain and known[0].ids is not None and part.operator in ("=", "in"):
-            return {number for operand in part.operands for number in known[0].ids(operand.text)}
+def _narrowed(tenant: JiraTenant, node: Node | None) -> set[int] | None:
+    """Ids among which every issue of a restriction is, from what is indexed; None when all must be looked at."""
+    if node is None or isinstance(node, Clause):
+        return _indexed(tenant, node) if node is not None else None
+    found = [_narrowed(tenant, part) for part in node.parts]
+    known = [one for one in found if one is not None]
+    if node.operator == "and":
+        return min(known, key=len, default=None)
+    if node.operator == "or" and len(known) == len(found):
+        return set().union(*known)
+    return None
+
+
+def _indexed(tenant: JiraTenant, clause: Clause) -> set[int] | None:
+    fields = jql_fields.find(tenant, clause.field)
+    if clause.operator not in ("~", "=", "in") or len(fields) != 1 or any(one.function for one in clause.operands):
+        return None
+    known, text = fields[0], clause.operands[0].text
+    if known.searcher == "issue" and known.ids is not None:
+        return {number for operand in clause.operands for number in known.ids(operand.text)}
+    words = tokens(_SPECIAL.sub(" ", text))
+    short = known.field is not None and known.field.kind in SHORT_TEXTS
+    if clause.operator == "~" and known.field is not None and short and words and "*" not in text:
+        return tenant.index.with_word(known.field.id, words[0])
     return None
 
 
@@ -154,7 +163,7 @@ class _Reader:
         return lambda issue: any(test(issue) for test in tests)
 
     def _clause(self, clause: Clause) -> Test:
-        tests = [self._one(known, clause) for known in jql_fields.find(self._tenant, clause.field)]
+        tests = [_at_home(known, self._one(known, clause)) for known in jql_fields.find(self._tenant, clause.field)]
         return tests[0] if len(tests) == 1 else lambda issue: any(test(issue) for test in tests)
 
     def _one(self, known: Known, clause: Clause) -> Test:
@@ -249,6 +258,12 @@ class _Reader:
         return test
 
 
+def _at_home(known: Known, test: Test) -> Test:
+    """A project's own field says nothing about the issues of others."""
+    home = known.field.project if known.field is not None else None
+    return test if home is None else lambda issue: issue.project.key == home and test(issue)
+
+
 def _meets(value: Any, wanted: set[Any], empty: bool, *, negated: bool) -> bool:
     if value in (None, "", ()):
         return not negated and empty
@@ -268,7 +283,7 @@ def _decimal(text: str) -> Decimal | None:
 
 
 def _moment(text: str, now: datetime, zone: str) -> datetime | None:
-    """An instant from a date in the caller's zone, or from a distance to now; whole minutes only."""
+    """An instant from a date in the caller's zone, or from a distance to now."""
     for pattern in ("%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y-%m-%d", "%Y/%m/%d"):
         try:
             return datetime.strptime(text, pattern).replace(tzinfo=ZoneInfo(zone))
@@ -281,6 +296,4 @@ def _moment(text: str, now: datetime, zone: str) -> datetime | None:
             return None
         sign = -1 if found.group(1) == "-" or text.startswith("-") else 1
         moved += sign * timedelta(**{_UNITS[found.group(3)]: int(found.group(2))})
-    if not text.strip():
-        return None
-    return moved - (moved - datetime.min.replace(tzinfo=moved.tzinfo)) % _MINUTE
+    return moved if text.strip() else None

@@ -257,7 +257,6 @@ def server(call: Call) -> Reply:
             "serverTime": call.writer().at(call.tenant.clock.now()),
             "scmInfo": "0",
             "serverTitle": "Jira",
-            "defaultLocale": {"locale": "en_US"},
         }
     )
 

@@ -1,4 +1,4 @@
-"""Which OAuth scopes each call needs: the classic ones, or all of the granular ones (written without their `:jira`)."""
+"""Which OAuth scopes each call needs: the classic ones, or all of the granular ones (without their `:jira`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ OFFLINE = "offline_access"
 
 # verb and address: (classic, granular)
 _NEEDED: dict[str, tuple[str, str]] = {
+    "GET /comment/{comment}/properties": (
+        "read:jira-work",
+        "read:comment.property",
+    ),
+    "GET /comment/{comment}/properties/{key}": (
+        "read:jira-work",
+        "read:comment.property",
+    ),
+    "PUT /comment/{comment}/properties/{key}": (
+        "write:jira-work",
+        "write:comment.property",
+    ),
+    "GET /field": (
+        "read:jira-work",
+        "read:avatar read:field-configuration read:field read:project-category read:project",
+    ),
+    "GET /field/search": (
+        "read:jira-work",
+        "read:field-configuration read:field",
+    ),
     "POST /issue": (
         "write:jira-work",
         "read:issue write:attachment write:comment.property write:comment write:issue",
@@ -26,6 +46,18 @@ _NEEDED: dict[str, tuple[str, str]] = {
             "read:issue.vote read:issue read:status read:user"
         ),
     ),
+    "GET /issue/createmeta/{project}/issuetypes": (
+        "read:jira-work",
+        "read:avatar read:field-configuration read:issue-meta",
+    ),
+    "GET /issue/createmeta/{project}/issuetypes/{type}": (
+        "read:jira-work",
+        "read:avatar read:field-configuration read:issue-meta",
+    ),
+    "DELETE /issue/{issue}": (
+        "write:jira-work",
+        "delete:issue",
+    ),
     "GET /issue/{issue}": (
         "read:jira-work",
         (
@@ -37,30 +69,19 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "write:jira-work",
         "write:issue",
     ),
-    "DELETE /issue/{issue}": (
+    "PUT /issue/{issue}/assignee": (
         "write:jira-work",
-        "delete:issue",
+        "write:issue",
     ),
-    "GET /issue/{issue}/transitions": (
+    "GET /issue/{issue}/changelog": (
         "read:jira-work",
-        "read:field-configuration read:issue.transition read:status",
-    ),
-    "POST /issue/{issue}/transitions": (
-        "write:jira-work",
-        "write:issue.property write:issue",
+        "read:avatar read:issue-meta read:issue.changelog",
     ),
     "GET /issue/{issue}/comment": (
         "read:jira-work",
         "read:avatar read:comment.property read:comment read:group read:project-role read:project read:user",
     ),
     "POST /issue/{issue}/comment": (
-        "write:jira-work",
-        (
-            "read:avatar read:comment.property read:comment read:group read:project-role read:project read:user "
-            "write:comment"
-        ),
-    ),
-    "PUT /issue/{issue}/comment/{id}": (
         "write:jira-work",
         (
             "read:avatar read:comment.property read:comment read:group read:project-role read:project read:user "
@@ -75,25 +96,24 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "read:jira-work",
         "read:avatar read:comment.property read:comment read:group read:project-role read:project read:user",
     ),
-    "GET /comment/{comment}/properties": (
-        "read:jira-work",
-        "read:comment.property",
-    ),
-    "GET /comment/{comment}/properties/{key}": (
-        "read:jira-work",
-        "read:comment.property",
-    ),
-    "PUT /comment/{comment}/properties/{key}": (
+    "PUT /issue/{issue}/comment/{id}": (
         "write:jira-work",
-        "write:comment.property",
+        (
+            "read:avatar read:comment.property read:comment read:group read:project-role read:project read:user "
+            "write:comment"
+        ),
     ),
-    "PUT /issue/{issue}/assignee": (
-        "write:jira-work",
-        "write:issue",
+    "GET /issue/{issue}/editmeta": (
+        "read:jira-work",
+        "read:field-configuration read:issue-meta",
     ),
     "GET /issue/{issue}/properties": (
         "read:jira-work",
         "read:issue.property",
+    ),
+    "DELETE /issue/{issue}/properties/{key}": (
+        "write:jira-work",
+        "delete:issue.property",
     ),
     "GET /issue/{issue}/properties/{key}": (
         "read:jira-work",
@@ -103,9 +123,9 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "write:jira-work",
         "write:issue.property",
     ),
-    "DELETE /issue/{issue}/properties/{key}": (
+    "DELETE /issue/{issue}/remotelink": (
         "write:jira-work",
-        "delete:issue.property",
+        "delete:issue.remote-link write:issue",
     ),
     "GET /issue/{issue}/remotelink": (
         "read:jira-work",
@@ -115,7 +135,7 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "write:jira-work",
         "read:issue.remote-link write:issue.remote-link write:issue",
     ),
-    "DELETE /issue/{issue}/remotelink": (
+    "DELETE /issue/{issue}/remotelink/{link}": (
         "write:jira-work",
         "delete:issue.remote-link write:issue",
     ),
@@ -123,33 +143,41 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "read:jira-work",
         "read:issue.remote-link read:status",
     ),
-    "DELETE /issue/{issue}/remotelink/{link}": (
-        "write:jira-work",
-        "delete:issue.remote-link write:issue",
-    ),
-    "GET /issue/{issue}/changelog": (
+    "GET /issue/{issue}/transitions": (
         "read:jira-work",
-        "read:avatar read:issue-meta read:issue.changelog",
+        "read:field-configuration read:issue.transition read:status",
     ),
-    "GET /user/search": (
-        "read:jira-user",
-        "read:application-role read:avatar read:group read:user.property read:user",
+    "POST /issue/{issue}/transitions": (
+        "write:jira-work",
+        "write:issue.property write:issue",
     ),
-    "GET /user": (
-        "read:jira-user",
-        "read:application-role read:avatar read:group read:user",
+    "GET /issuetype": (
+        "read:jira-work",
+        "read:avatar read:issue-type read:project-category read:project",
     ),
-    "GET /user/assignable/search": (
-        "read:jira-user",
-        "read:application-role read:avatar read:group read:issue read:project read:user",
+    "GET /issuetype/project": (
+        "read:jira-work",
+        "read:avatar read:issue-type read:project-category read:project",
+    ),
+    "POST /jql/match": (
+        "read:jira-work",
+        "read:issue-details",
+    ),
+    "POST /jql/parse": (
+        "read:jira-work",
+        "read:field read:jql validate:jql",
+    ),
+    "GET /mypermissions": (
+        "read:jira-work",
+        "read:permission",
     ),
     "GET /myself": (
         "read:jira-user",
         "read:application-role read:avatar read:group read:user",
     ),
-    "GET /mypermissions": (
+    "GET /priority": (
         "read:jira-work",
-        "read:permission",
+        "read:priority",
     ),
     "GET /project/search": (
         "read:jira-work",
@@ -171,53 +199,13 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "read:jira-work",
         "read:issue-status read:issue-type read:status",
     ),
-    "GET /issuetype/project": (
-        "read:jira-work",
-        "read:avatar read:issue-type read:project-category read:project",
-    ),
-    "GET /issuetype": (
-        "read:jira-work",
-        "read:avatar read:issue-type read:project-category read:project",
-    ),
-    "GET /field": (
-        "read:jira-work",
-        "read:avatar read:field-configuration read:field read:project-category read:project",
-    ),
-    "GET /field/search": (
-        "read:jira-work",
-        "read:field-configuration read:field",
-    ),
-    "GET /issue/createmeta/{project}/issuetypes": (
-        "read:jira-work",
-        "read:avatar read:field-configuration read:issue-meta",
-    ),
-    "GET /issue/createmeta/{project}/issuetypes/{type}": (
-        "read:jira-work",
-        "read:avatar read:field-configuration read:issue-meta",
-    ),
-    "GET /issue/{issue}/editmeta": (
-        "read:jira-work",
-        "read:field-configuration read:issue-meta",
-    ),
-    "GET /priority": (
-        "read:jira-work",
-        "read:priority",
-    ),
-    "GET /priority/search": (
-        "",
-        "",
-    ),
     "GET /resolution": (
         "read:jira-work",
         "read:resolution",
     ),
-    "GET /resolution/search": (
+    "POST /search/approximate-count": (
         "read:jira-work",
-        "read:resolution",
-    ),
-    "GET /status": (
-        "read:jira-work",
-        "read:status",
+        "read:field.default-value read:field.option read:field read:group read:issue-details",
     ),
     "GET /search/jql": (
         "read:jira-work",
@@ -227,17 +215,33 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "read:jira-work",
         "read:field.default-value read:field.option read:field read:group read:issue-details",
     ),
-    "POST /search/approximate-count": (
-        "read:jira-work",
-        "read:field.default-value read:field.option read:field read:group read:issue-details",
+    "GET /serverInfo": (
+        "",
+        "",
     ),
-    "POST /jql/parse": (
+    "GET /status": (
         "read:jira-work",
-        "read:field read:jql validate:jql",
+        "read:status",
     ),
-    "POST /jql/match": (
+    "GET /statuscategory": (
         "read:jira-work",
-        "read:issue-details",
+        "read:status",
+    ),
+    "GET /user": (
+        "read:jira-user",
+        "read:application-role read:avatar read:group read:user",
+    ),
+    "GET /user/assignable/search": (
+        "read:jira-user",
+        "read:application-role read:avatar read:group read:issue read:project read:user",
+    ),
+    "GET /user/search": (
+        "read:jira-user",
+        "read:application-role read:avatar read:group read:user.property read:user",
+    ),
+    "DELETE /webhook": (
+        "read:jira-work manage:jira-webhook",
+        "delete:webhook",
     ),
     "GET /webhook": (
         "read:jira-work manage:jira-webhook",
@@ -247,14 +251,6 @@ _NEEDED: dict[str, tuple[str, str]] = {
         "read:jira-work manage:jira-webhook",
         "read:field read:project write:webhook",
     ),
-    "DELETE /webhook": (
-        "read:jira-work manage:jira-webhook",
-        "delete:webhook",
-    ),
-    "PUT /webhook/refresh": (
-        "read:jira-work manage:jira-webhook",
-        "read:webhook write:webhook",
-    ),
     "GET /webhook/failed": (
         "read:jira-work manage:jira-webhook",
         (
@@ -262,29 +258,16 @@ _NEEDED: dict[str, tuple[str, str]] = {
             "read:project-role read:webhook"
         ),
     ),
-    "GET /serverInfo": (
-        "",
-        "",
-    ),
-    "GET /project": (
-        "read:jira-work",
-        (
-            "read:application-role read:avatar read:group read:issue-type-hierarchy read:issue-type "
-            "read:project-category read:project-version read:project.component read:project.property read:project "
-            "read:user"
-        ),
-    ),
-    "POST /field": (
-        "manage:jira-configuration",
-        "read:avatar read:field-configuration read:field read:project-category read:project write:field",
-    ),
-    "DELETE /comment/{comment}/properties/{key}": (
-        "write:jira-work",
-        "delete:comment.property",
+    "PUT /webhook/refresh": (
+        "read:jira-work manage:jira-webhook",
+        "read:webhook write:webhook",
     ),
 }
 _CLASSIC = {call: frozenset(classic.split()) for call, (classic, _) in _NEEDED.items()}
-_GRANULAR = {call: frozenset(f"{one}:jira" for one in fine.split()) for call, (_, fine) in _NEEDED.items()}
+_GRANULAR = {
+    call: frozenset(one if one.count(":") > 1 else f"{one}:jira" for one in fine.split())
+    for call, (_, fine) in _NEEDED.items()
+}
 KNOWN = CLASSIC.union({OFFLINE}, *_GRANULAR.values())
 
 

@@ -80,6 +80,7 @@ class JiraTenant:
         self.events = Events(self)
         self.ids = dict(FIRST_IDS)
         self.refused: set[str] = set()
+        self.hidden: set[int] = set()
         self.limits.clear()
         self.deliveries.clear()
         self.done: dict[str, Counter[str]] = {name: Counter() for name in truth.COUNTED}
@@ -111,9 +112,13 @@ class JiraTenant:
     def issue(self, id_or_key: str) -> Issue:
         """The issue with this id or key; raises ApiError 404."""
         found = self.issues.find(id_or_key)
-        if found is None or not self.may("BROWSE_PROJECTS"):
+        if found is None or not self.sees(found):
             raise no_issue()
         return found
+
+    def sees(self, issue: Issue) -> bool:
+        """Whether the integration may see an issue at all."""
+        return issue.id not in self.hidden and self.may("BROWSE_PROJECTS")
 
     def writable(self, id_or_key: str, permission: str) -> Issue:
         """The issue with this id or key, if it may be changed so; raises ApiError."""

@@ -21,7 +21,7 @@ BOTH = "Field '{}' cannot be in both 'fields' and 'update'."
 def create(tenant: JiraTenant, body: Body, account: str, version: int, *, screens: bool = True) -> Issue:
     """Make an issue from a checked body without storing it; raises ApiError, and then nothing has changed."""
     fields = dict(body.get("fields") or {})
-    project, type_ = _place(tenant, fields, body.get("update") or {})
+    project, type_ = _place(tenant, fields, body.get("update") or {}, by_person=not screens)
     allowed = project.create[type_] if screens else None
     values_alone = {**body, "fields": {name: one for name, one in fields.items() if name not in PLACE}}
     changes = read(tenant, project, values_alone, allowed, version, {})
@@ -111,14 +111,14 @@ def touch(tenant: JiraTenant, issue: Issue) -> None:
     tenant.index.put(issue)
 
 
-def _place(tenant: JiraTenant, fields: dict[str, Any], update: Body) -> tuple[Project, str]:
+def _place(tenant: JiraTenant, fields: dict[str, Any], update: Body, *, by_person: bool) -> tuple[Project, str]:
     if PLACE & update.keys():
         raise classic(400, ["Field 'project' and 'issuetype' cannot be updated."])
     given = fields.get("project")
     project = tenant.project_of(given) if isinstance(given, dict) else None
     if project is None or project.archived:
         raise invalid({"project": "Specify a valid project ID or key"})
-    if not tenant.may("CREATE_ISSUES"):
+    if not (by_person or tenant.may("CREATE_ISSUES")):
         raise invalid({"project": "You cannot create issues in this project."})
     wanted = fields.get("issuetype")
     if not isinstance(wanted, dict):

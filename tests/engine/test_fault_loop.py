@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.store.schema import reservation
-from tests.engine import coupa_qad, way_back
+from tests.engine import coupa_qad, jira_stories, qad_jira, way_back
 from tests.engine.faults import CALL_FAULTS, COMMIT_FAULTS, Faults
 from tests.engine.world import Json, World
 
@@ -58,6 +58,8 @@ FLOWS = {
     "invoices": Flow("coupa_to_qad", coupa_qad.NAME, coupa_qad.told, _coupa_to_qad_effects),
     "payments": Flow("qad_to_coupa", coupa_qad.NAME, way_back.told, _qad_to_coupa_effects),
     "masters": Flow("qad_to_coupa", coupa_qad.NAME, way_back.masters_told, _qad_to_coupa_effects),
+    "exceptions": Flow("qad_to_jira", qad_jira.NAME, jira_stories.exceptions_told, jira_stories.effects),
+    "decisions": Flow("jira_to_qad", qad_jira.NAME, jira_stories.decisions_told, jira_stories.effects),
 }
 # Each part takes every so-manieth point, so that several processes can share the work.
 PARTS = 4

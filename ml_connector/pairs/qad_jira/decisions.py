@@ -5,9 +5,9 @@ A record is found by the issue's id in the ledger, never by a field of the issue
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from ml_connector.clock import Clock
@@ -75,10 +75,10 @@ class Sweep(IssuesOfOurs):
     """Source: the poll behind the deliveries; it counts what none of them announced."""
 
     def __init__(
-        self, inner: Source[IssueState], ours: OurIssues, *, rows: Any, missed: Missed, clock: Clock
+        self, inner: Source[IssueState], ours: OurIssues, *, check: DecisionCheck, missed: Missed, clock: Clock
     ) -> None:
         super().__init__(inner, ours)
-        self._rows = rows
+        self._check = check
         self._missed = missed
         self._clock = clock
 
@@ -86,15 +86,17 @@ class Sweep(IssuesOfOurs):
         """The stream's batches; deliveries are read before, so what is new here came without one."""
         async for batch in super().pages(start, since):
             if self._missed.wanted and since is not None:
-                rows = await self._rows([one.key for one in batch.records])
-                self._missed.count += sum(self._is_news(one, rows.get(one.key)) for one in batch.records)
+                self._missed.count += await self._unannounced(batch.records)
             yield batch
 
-    def _is_news(self, one: IssueState, row: LedgerRow | None) -> bool:
-        late = one.updated < self._clock.now() - _GRACE
-        known = row is not None and row.source_version == source_version(one, READS)
-        untouched = row is None and one.category == "new" and not any(one.fields.values())
-        return late and not known and not untouched
+    async def _unannounced(self, records: Sequence[IssueState]) -> int:
+        """How many show a decision that the ledger has not seen, although a delivery would have come by now."""
+        late = [one for one in records if one.updated < self._clock.now() - _GRACE]
+        rows = await self._check.known([one.key for one in late])
+        seen = {key: row.source_version for key, row in rows.items()}
+        news = [one for one in late if seen.get(one.key) != source_version(one, READS)]
+        decisions = self._check.decide(news, await self._check.load(news)) if news else []
+        return sum(one.ready for one in decisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,8 @@ class DecisionCheck:
 
     ours: OurIssues
     settings: QadJiraSettings
-    known: Any
-    agreed: Any
-    decided_before: dict[str, bool] = field(default_factory=dict)
+    known: Callable[[Sequence[str]], Awaitable[Mapping[str, LedgerRow]]]
+    agreed: Callable[[Sequence[str]], Awaitable[Mapping[str, Mapping[str, str]]]]
 
     async def load(self, records: Sequence[IssueState]) -> tuple[Mapping[str, OurIssue], Mapping[str, Any], set[str]]:
         """Our issues among them, the cost codes last agreed on, and which had a decision before."""
@@ -184,7 +185,3 @@ def turn(payload: Mapping[str, Any]) -> Turn:
 def _note(one: IssueState, resolution: str) -> str:
     return f"{one.issue_key}: {resolution}" if resolution else f"{one.issue_key}: {one.status}"
 
-
-def newest(records: Sequence[IssueState]) -> datetime | None:
-    """When the last of these issues was changed."""
-    return max((one.updated for one in records), default=None)

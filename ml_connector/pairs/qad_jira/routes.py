@@ -180,7 +180,8 @@ def _decisions(ends: Ends) -> Route[IssueState]:
 
     ours = IssuesOfOurs(changed, ends.ours)
     events = InboxSource(INBOX, store, run.connection, BACK, topics=_TOPICS, inner=ours)
-    sweep = Sweep(changed, ends.ours, rows=rows, missed=ends.missed, clock=store.clock)
+    check = DecisionCheck(ends.ours, settings, rows, agreed_on)
+    sweep = Sweep(changed, ends.ours, check=check, missed=ends.missed, clock=store.clock)
     slots = {"invoice": settings.decisions.invoice.used, "order": settings.decisions.order.used}
     return Route(
         name=refusals.DECISIONS,
@@ -189,7 +190,7 @@ def _decisions(ends: Ends) -> Route[IssueState]:
         records=_ISSUES,
         reads=decisions.READS,
         sources=(events, sweep) if ends.news else (sweep,),
-        check=DecisionCheck(ends.ours, settings, rows, agreed_on),
+        check=check,
         effects=(
             Effect(
                 name="decide",

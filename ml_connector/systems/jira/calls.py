@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
 
-from ml_connector.errors import ConfigurationError, ContractError, RateLimitedError, TransientError, UnknownOutcomeError
+from ml_connector.errors import ConfigurationError, ContractError, UnknownOutcomeError
 from ml_connector.http.client import HttpClient
 from ml_connector.http.json import loads
-from ml_connector.http.retry import retried, retry_after
 from ml_connector.systems.jira.config import JiraTenant
 from ml_connector.systems.jira.errors import SYSTEM, About, check
 from ml_connector.systems.jira.models import JiraModel
@@ -29,15 +27,11 @@ Pairs = Sequence[tuple[str, str]]
 class JiraCalls:
     """The calls that the endpoints of one site are made of."""
 
-    def __init__(
-        self, http: HttpClient, tenant: JiraTenant, *, site_url: str, auth: httpx.Auth, addressed: bool = True
-    ) -> None:
+    def __init__(self, http: HttpClient, tenant: JiraTenant, *, site_url: str, addressed: bool = True) -> None:
         self.http = http
         self.tenant = tenant
         self.site_url = site_url
-        self._auth = auth
         self._addressed = addressed
-        self._asking = asyncio.Semaphore(tenant.concurrency)
 
     async def _get(self, path: str, about: About, params: Pairs = ()) -> Any:
         """What a GET answers, as JSON."""
@@ -55,29 +49,17 @@ class JiraCalls:
         )
 
     async def _ask(self, path: str, body: Mapping[str, Any], about: About, params: Pairs = ()) -> Any:
-        """What a question answers that Jira wants by POST; repeated like any other read, because it changes nothing."""
-        wanted = self._path(path)
-
-        async def attempt() -> httpx.Response:
-            async with self._asking:
-                response = await self.http.send_raw(
-                    "POST",
-                    wanted,
-                    operation=about.operation,
-                    params=list(params),
-                    headers=HEADERS,
-                    json=body,
-                    auth=self._auth,
-                )
-            if response.status_code < 500:
-                return response
-            pause = retry_after(response, self.http.clock.now())
-            text = f"HTTP {response.status_code}"
-            if pause is not None:
-                raise RateLimitedError(text, retry_after=pause, system=SYSTEM, operation=about.operation)
-            raise about.error(TransientError, text)
-
-        return read_json(check(await retried(attempt, self.http.limits, self.http.clock), about), about)
+        """What a question answers that Jira wants by POST; it changes nothing."""
+        response = await self.http.read(
+            "POST",
+            self._path(path),
+            operation=about.operation,
+            params=list(params),
+            json=body,
+            headers=HEADERS,
+            external_id=about.external_id,
+        )
+        return read_json(check(response, about), about)
 
     async def _write(self, method: str, path: str, about: About, body: Any = None) -> httpx.Response:
         """A write that Jira has accepted; every refusal is raised."""

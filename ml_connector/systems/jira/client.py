@@ -109,7 +109,9 @@ class JiraClient(CatalogueCalls, HookCalls):
         tokens: tuple[TokenStore, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(http, tenant, site_url=site_url, auth=auth, addressed=addressed)
+        super().__init__(http, tenant, site_url=site_url, addressed=addressed)
+        self._auth = auth
+        self._account = ""
         self._others = dict(others or {})
         self._tokens = tokens
         self._transport = transport
@@ -131,7 +133,13 @@ class JiraClient(CatalogueCalls, HookCalls):
 
     async def who_am_i(self) -> str:
         """Prove the login; answers account and site, free of secrets and names."""
-        return f"{(await self.myself()).account_id} at {self.site_url or self.http.base_url}"
+        self._account = (await self.myself()).account_id
+        return self.identity
+
+    @property
+    def identity(self) -> str:
+        """Account (once it is known) and site, free of secrets and names."""
+        return f"{self._account or 'the account'} at {self.site_url or self.http.base_url}"
 
     async def myself(self) -> Account:
         """The account that the connector acts as: the one answer that is never given to a stranger."""
@@ -285,11 +293,6 @@ class JiraClient(CatalogueCalls, HookCalls):
         if not found:
             raise about.error(UnknownOutcomeError, "accepted, but the answer names no comment")
         return str(found)
-
-    async def put_remote_link(self, issue_id: str, link: Mapping[str, Any], external_id: str) -> None:
-        """Add or replace the link of an issue that has the same globalId."""
-        about = About("link issue", external_id=external_id, write=True)
-        await self._write("POST", f"/issue/{issue_id}/remotelink", about, dict(link))
 
 
 def _created(row: Any, about: About) -> Created:

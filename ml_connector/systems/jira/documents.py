@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_connector.domain.money import plain as plain_number
 from ml_connector.domain.text import shortened
-from ml_connector.errors import RecordRejectedError
+from ml_connector.errors import ConfigurationError, RecordRejectedError
 from ml_connector.systems.jira import adf
 from ml_connector.systems.jira.models import CreateField, Issue
 
@@ -23,6 +23,8 @@ TEXT_LENGTH = 255
 _SYSTEM = ("summary", "description", "priority", "assignee", "labels")
 # What Jira stores in binary fractions keeps this many digits.
 _DIGITS = 15
+# A URL field takes nothing but addresses; this one leads nowhere.
+_TOKEN_URL = "https://ml-connector.invalid/"
 
 # Field id -> what it holds: the kinds of `kind_of`.
 Shapes = Mapping[str, str]
@@ -30,10 +32,10 @@ Payload = Mapping[str, Any]
 
 
 def kind_of(schema: Mapping[str, Any]) -> str:
-    """What a field holds by its schema: text, document, number, option, options, date, datetime, user or labels."""
+    """What a field holds: text, document, url, number, option, options, date, datetime, user or labels."""
     kind, custom = str(schema.get("type") or ""), str(schema.get("custom") or "").rpartition(":")[2]
-    if custom == "textarea":
-        return "document"
+    if custom in ("textarea", "url"):
+        return "document" if custom == "textarea" else "url"
     if kind == "array":
         return {"option": "options", "string": "labels"}.get(str(schema.get("items") or ""), "text")
     return kind if kind in ("number", "option", "date", "datetime", "user") else "text"
@@ -59,14 +61,22 @@ def fields_to_write(payload: Payload, names: Iterable[str], shapes: Shapes) -> d
     return {name.removeprefix(FIELD): _wire(name, payload.get(name), shapes) for name in names}
 
 
+def token_text(token: str, kind: str) -> str:
+    """The token as it reads in a field of that kind; ConfigurationError for a field that cannot hold one."""
+    if kind not in ("text", "labels", "url"):
+        text = f"token_field: a field that holds a {kind} takes no token; use a short text, URL or labels field"
+        raise ConfigurationError(text, system="jira")
+    return _TOKEN_URL + token if kind == "url" else token
+
+
 def carried(token: str, kind: str) -> Any:
     """The token as a field of that kind takes it."""
-    return _shaped(token, kind)
+    return _shaped(token_text(token, kind), kind)
 
 
-def carries(value: Any, token: str) -> bool:
-    """Whether a field shows exactly this token, alone or among its labels."""
-    return token in [plain(one).strip() for one in (value if isinstance(value, list | tuple) else [value])]
+def carries(value: Any, text: str) -> bool:
+    """Whether a field shows exactly this text, alone or among its labels."""
+    return text in [plain(one).strip() for one in (value if isinstance(value, list | tuple) else [value])]
 
 
 def new_issue(
@@ -159,6 +169,8 @@ def _shaped(text: str, kind: str) -> Any:
             return _instant(text).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
         case "document":
             return adf.doc(adf.paragraph(text))
+        case "url":
+            return text
         case _:
             return _short(text, TEXT_LENGTH)
 

@@ -56,10 +56,11 @@ _CODES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"valid project ID or key|project.*(?:does not exist|is required|archived)", "bad_project"),
         (r"valid issue type|issue type.*(?:invalid|is required)", "bad_issue_type"),
         (r"cannot be assigned", "not_assignable"),
-        (r"user.*(?:does not exist|not found|is not valid|is invalid)|specify a valid.*user", "unknown_user"),
+        (r"user.*(?:does not exist|not found|is not valid|is invalid)|valid (?:accountId|user)", "unknown_user"),
         (r"is required|must specify|cannot be empty", "required"),
         (r"not valid for the current state|transition.*(?:not valid|invalid|not found)", "bad_transition"),
         (r"Issue does not exist", "not_found"),
+        (r"JQL|^Field '.*' does not exist|for the field '|operator '.*' is not supported", "jql"),
         (r"contains spaces", "label_space"),
         (r"not valid|invalid|specify a valid|specify a number|does not exist", "invalid_value"),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ml_connector.errors import ContractError, UnknownOutcomeError
+from ml_connector.errors import ConfigurationError, ContractError, RecordRejectedError, UnknownOutcomeError
 from ml_connector.systems.jira.calls import JiraCalls, read_json, rows_of
 from ml_connector.systems.jira.errors import About
 from ml_connector.systems.jira.models import DynamicWebhook, instant
@@ -18,11 +18,17 @@ class HookCalls(JiraCalls):
     async def register_webhooks(self, url: str, hooks: Sequence[Mapping[str, Any]]) -> list[int | tuple[str, ...]]:
         """Register webhooks that all call one address; for each its id or what Jira has against it.
 
+        ConfigurationError when Jira takes none of them, for example because the address is not the app's one address.
         Registering again makes a second one, so after UnknownOutcomeError look at the list first.
         """
         about = About("register webhooks", write=True)
         body = {"url": url, "webhooks": [dict(one) for one in hooks]}
-        answer = read_json(await self._write("POST", "/webhook", about, body), about)
+        try:
+            response = await self._write("POST", "/webhook", about, body)
+        except RecordRejectedError as error:
+            text = f"Jira does not take the webhooks: {error.detail or error.code}"
+            raise about.error(ConfigurationError, text) from None
+        answer = read_json(response, about)
         rows = answer.get("webhookRegistrationResult") if isinstance(answer, Mapping) else None
         if not isinstance(rows, list) or len(rows) != len(hooks):
             raise about.error(UnknownOutcomeError, "accepted, but the answer does not tell of each webhook")

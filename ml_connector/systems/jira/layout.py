@@ -36,5 +36,5 @@ class Layout:
         """How Jira indexes the token field; ConfigurationError when it is not indexed."""
         if self._searcher is None:
             field = self._tenant.token_field
-            self._searcher = (await self._client.field_searchers([field])).get(field, "")
+            self._searcher = (await self._client.field_searchers([field])).get(field, "") if field else ""
         return self._searcher

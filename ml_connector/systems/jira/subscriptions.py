@@ -98,7 +98,11 @@ async def renew(
     outdated = [one for one in listed if one.id in ours and one not in fitting]
     done, problems = list[str](), list[str]()
     if not fitting:
-        done, problems = await _register(hooks, wanted, outdated)
+        # An app has one address only: its webhooks at a former one must go before a new one can come.
+        if moved := [one for one in outdated if not wanted.is_at(one.url)]:
+            await hooks.delete_webhooks([one.id for one in moved])
+            outdated = [one for one in outdated if one not in moved]
+        done, problems = await _register(hooks, wanted)
     # A second one that fits was registered by a call whose answer got lost.
     surplus = [one.id for one in (*outdated, *fitting[1:]) if one.id not in shared]
     if surplus and not problems:
@@ -117,14 +121,8 @@ async def renew(
     return Renewed(live, tuple(done), tuple(problems))
 
 
-async def _register(hooks: Hooks, wanted: Wanted, outdated: Sequence[DynamicWebhook]) -> tuple[list[str], list[str]]:
-    """A new one; what was done, and what Jira has against it.
-
-    An app has one address only: its webhooks at a former one must go before a new one can come.
-    """
-    moved = [one.id for one in outdated if not wanted.is_at(one.url)]
-    if moved:
-        await hooks.delete_webhooks(moved)
+async def _register(hooks: Hooks, wanted: Wanted) -> tuple[list[str], list[str]]:
+    """A new one; what was done, and what Jira has against it."""
     (answer,) = await hooks.register_webhooks(wanted.url, [wanted.hook])
     if isinstance(answer, int):
         return [f"webhook {answer} registered"], []

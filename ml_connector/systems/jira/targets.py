@@ -22,6 +22,7 @@ from ml_connector.systems.jira.documents import (
     plain,
     shown,
     token_in,
+    token_text,
     wire_names,
 )
 from ml_connector.systems.jira.layout import Layout
@@ -108,7 +109,8 @@ class Issues:
         return findings
 
     async def _by_token(self, orders: Sequence[Order], shapes: Shapes) -> dict[str, Finding]:
-        ids = await self._search([order.token for order in orders])
+        kind = shapes.get(self._tenant.token_field, "text")
+        ids = await self._search([token_text(order.token, kind) for order in orders])
         # The index may show an issue as it was some minutes ago, so it only says where to look.
         names = wire_names(order.payload for order in orders)
         issues = (await self._writer.read(ids, names)).values() if ids else ()
@@ -121,16 +123,17 @@ class Issues:
             return Several(tuple(issue.id for issue in ours))
         if ours:
             return _found(order, ours[0], shapes)
-        copies = (issue for issue in issues if carries(issue.fields.get(field), order.token))
+        text = token_text(order.token, shapes.get(field, "text"))
+        copies = (issue for issue in issues if carries(issue.fields.get(field), text))
         return next((Foreign(issue.id) for issue in copies), Absent())
 
-    async def _search(self, tokens: Sequence[str]) -> list[str]:
+    async def _search(self, texts: Sequence[str]) -> list[str]:
         """Ids of the issues that carry one of the tokens in their field, as far as the index knows."""
         tenant = self._tenant
         reconcile = list(await self._sighted())[:MAX_RECONCILED]
         searcher = await self._layout.token_searcher()
         found: dict[str, None] = {}
-        for query in jql.carrying(tenant.project, tenant.token_field, tokens, searcher):
+        for query in jql.carrying(tenant.project, tenant.token_field, texts, searcher):
             async for page in self._client.search(query, fields=[tenant.token_field], reconcile=reconcile):
                 found |= dict.fromkeys(issue.id for issue in page)
         return list(found)

@@ -150,7 +150,7 @@ class _Creating:
         sent: dict[str, Sent] = {order.external_id: unclear for order in orders}
         if adds_up and in_range:
             refusals = {orders[place].external_id: refusal for place, refusal in answer.failed.items()}
-            sent |= {name: Refused(one.code, one.detail) for name, one in refusals.items()}
+            sent |= {name: _refused(one.code, one.detail) for name, one in refusals.items()}
         return sent
 
     async def _proven(self, orders: Sequence[Order]) -> dict[str, Sent]:
@@ -238,4 +238,10 @@ def told(error: Exception) -> Sent:
     answer = meaning(error)
     if answer is None:
         raise error
-    return replace(answer, waits=True) if isinstance(answer, Refused) and answer.code in _PASSING else answer
+    return _refused(answer.code, answer.detail) if isinstance(answer, Refused) else answer
+
+
+def _refused(code: str, detail: str) -> Refused:
+    # Jira says of an unknown account only that the value is none.
+    named = "unknown_user" if code == "invalid_value:assignee" else code
+    return Refused(named, detail, waits=named in _PASSING)

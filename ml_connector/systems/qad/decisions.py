@@ -16,7 +16,6 @@ from ml_connector.errors import (
     ContractError,
     PermissionDeniedError,
     RecordRejectedError,
-    TransientError,
     UnknownOutcomeError,
 )
 from ml_connector.systems.qad.browse import same
@@ -77,9 +76,9 @@ def cost_code_of(record: Mapping[str, Any], slot: str, lines: Iterable[Mapping[s
 
 
 def slots_of(record: Mapping[str, Any], *, leave_out: str = "") -> dict[str, str]:
-    """The filled custom members of a record by the tenant's names."""
-    named = {name: _text(value) for name, value in record.items() if name.startswith("custom") and name != leave_out}
-    return {name: text for name, text in named.items() if text}
+    """The filled custom texts of a record by the tenant's names."""
+    texts = {name: " ".join(value.split()) for name, value in record.items() if isinstance(value, str)}
+    return {name: text for name, text in texts.items() if text and name.startswith("custom") and name != leave_out}
 
 
 def key_of_order(key: str) -> dict[str, str]:
@@ -225,7 +224,8 @@ class DecisionBook(Reader):
         if any(wire not in answered for wire in (*sent, *self._judged_by(name))):
             try:
                 record = await self.client.get(name, keys)
-            except (ContractError, TransientError) as error:
+            except ConnectorError as error:
+                # It was written: whatever keeps us from seeing it, it must not count as not sent.
                 raise _unknown(error.message, external_id) from error
         if record is None:
             raise _unknown("the record is not there after it was written", external_id)
