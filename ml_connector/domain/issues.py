@@ -12,7 +12,8 @@ class IssueState:
     """What one issue shows; `key` is its lasting id in the tracker, `issue_key` the name that people use for now.
 
     `category` is new, indeterminate, done or undefined; `fields` are the chosen custom fields as plain text, by our
-    names; `updated` is an aware instant, `assignee` an account id or empty.
+    names; `updated` is an aware instant, `assignee` an account id or empty. `moved_at` is when the category last
+    changed, as the tracker writes it: an issue that was reopened and finished again is another decision.
     """
 
     key: str
@@ -24,3 +25,4 @@ class IssueState:
     fields: Mapping[str, str]
     updated: datetime
     assignee: str = ""
+    moved_at: str = ""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ml_connector.clock import Clock
 from ml_connector.domain.issues import IssueState
 from ml_connector.domain.keys import source_version
-from ml_connector.domain.outcomes import READY, Decision, Verdict, skipped
+from ml_connector.domain.outcomes import READY, Decision, Verdict, rejected, skipped
 from ml_connector.domain.reasons import reason
 from ml_connector.domain.records import Unreadable
 from ml_connector.pairs.qad_jira.mapping import COST_CODE
@@ -22,8 +22,10 @@ from ml_connector.pairs.qad_jira.settings import QadJiraSettings
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.sync.seams import Batch, Facts, Source, Turn
 
-READS = frozenset({"status_id", "status", "category", "resolution", "fields"})
+READS = frozenset({"status_id", "status", "category", "resolution", "fields", "moved_at"})
 APPROVAL = "approval"
+# Jira's own fields that tell when an issue was decided, by our names.
+INSTANTS: Mapping[str, str] = {"closed_at": "statuscategorychangedate", "resolved_at": "resolutiondate"}
 # An event that is still on its way after this long counts as missed; Jira aims at 30 s (README, "Deliveries").
 _GRACE = timedelta(minutes=2)
 
@@ -93,47 +95,80 @@ class Sweep(IssuesOfOurs):
         """How many show a decision that the ledger has not seen, although a delivery would have come by now."""
         late = [one for one in records if one.updated < self._clock.now() - _GRACE]
         rows = await self._check.known([one.key for one in late])
-        seen = {key: row.source_version for key, row in rows.items()}
+        seen = {key: row.source_version for key, (row, _) in rows.items()}
         news = [one for one in late if seen.get(one.key) != source_version(one, READS)]
         decisions = self._check.decide(news, await self._check.load(news)) if news else []
         return sum(one.ready for one in decisions)
 
 
 @dataclass(frozen=True, slots=True)
+class _Context:
+    """What is known of the issues of a page: ours, cost codes last agreed on, what QAD was told, stale decisions."""
+
+    ours: Mapping[str, OurIssue]
+    agreed: Mapping[str, Mapping[str, str]]
+    told: Mapping[str, Mapping[str, Any]]
+    outdated: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionCheck:
-    """An issue goes to QAD once somebody has decided something about it; from then on every change does."""
+    """An issue goes to QAD once somebody has decided something about it; from then on every change does.
+
+    `known` gives the ledger rows of issues and what QAD was last told by each, `agreed` the values that both sides
+    last had, `told_since` whether an issue told people something new after they had decided.
+    """
 
     ours: OurIssues
     settings: QadJiraSettings
-    known: Callable[[Sequence[str]], Awaitable[Mapping[str, LedgerRow]]]
+    known: Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[LedgerRow, Mapping[str, Any]]]]]
     agreed: Callable[[Sequence[str]], Awaitable[Mapping[str, Mapping[str, str]]]]
+    told_since: Callable[[str], Awaitable[bool]]
 
-    async def load(self, records: Sequence[IssueState]) -> tuple[Mapping[str, OurIssue], Mapping[str, Any], set[str]]:
-        """Our issues among them, the cost codes last agreed on, and which had a decision before."""
+    async def load(self, records: Sequence[IssueState]) -> _Context:
+        """Everything that deciding needs; the history is read of those issues alone that would release a hold."""
         ours = await self.ours.of(one.key for one in records)
         rows = await self.known([one.key for one in records])
-        before = {key for key, row in rows.items() if row.posted or row.in_doubt}
-        return ours, await self.agreed([one.row for one in ours.values()]), before
+        told = {key: payload for key, (row, payload) in rows.items() if row.posted or row.in_doubt}
+        releasing = [
+            one.key
+            for one in records
+            if one.key in ours and self._releases(one, ours[one.key]) and "release" not in told.get(one.key, {})
+        ]
+        outdated = frozenset([key for key in releasing if await self.told_since(key)])
+        return _Context(ours, await self.agreed([one.row for one in ours.values()]), told, outdated)
 
-    def decide(self, records: Sequence[IssueState], context: Any) -> list[Decision]:
+    def decide(self, records: Sequence[IssueState], context: _Context) -> list[Decision]:
         """One decision per issue; issues do not use each other up."""
-        return [self._decide(one, *context) for one in records]
+        return [self._decide(one, context) for one in records]
 
-    def _decide(
-        self, one: IssueState, ours: Mapping[str, OurIssue], agreed: Mapping[str, Any], before: set[str]
-    ) -> Decision:
-        issue = ours.get(one.key)
+    def _decide(self, one: IssueState, context: _Context) -> Decision:
+        issue = context.ours.get(one.key)
         if issue is None:
             return skipped(reason("not_our_issue"))
-        resolution = "" if issue.moved_to == one.status_id else decided(one, self.settings)
-        chosen = self._chosen(one, issue, agreed.get(issue.row, {}))
-        if not (resolution or chosen or one.key in before):
+        # An issue that we closed because nothing is wrong any more is no decision; what people decided before stands.
+        closed_by_us = issue.moved_to == one.status_id
+        resolution = "" if closed_by_us else decided(one, self.settings)
+        before = context.told.get(one.key)
+        if not (resolution or self._chosen(one, issue, context.agreed.get(issue.row, {})) or before is not None):
             return skipped(reason("undecided"))
-        extra = {"about": issue.about, "key": issue.key, "link": issue.row, "seen": issue.seen}
-        if issue.moved_to == one.status_id:
-            # We closed it because nothing is wrong any more; whatever people decided before stands.
-            return Decision(Verdict.READY, extra=extra | {"ours": True})
-        return Decision(Verdict.READY, extra=extra | {"resolution": resolution})
+        extra: dict[str, Any] = {"about": issue.about, "key": issue.key, "link": issue.row}
+        if closed_by_us:
+            return Decision(Verdict.READY, extra=extra)
+        extra["resolution"] = resolution
+        if self._releases(one, issue):
+            if before and before.get("decided") == _moment(one, resolution):
+                # The same decision as before: neither done again with another amount, nor made a release afterwards.
+                extra |= {"release": before["release"]} if "release" in before else {}
+            elif one.key in context.outdated:
+                return rejected(reason("told_since_decided"))
+            else:
+                extra["release"] = {"hold": issue.seen}
+        return Decision(Verdict.READY, extra=extra)
+
+    def _releases(self, one: IssueState, issue: OurIssue) -> bool:
+        wanted = decided(one, self.settings) in self.settings.decisions.release_on
+        return wanted and issue.about == "invoice" and issue.moved_to != one.status_id
 
     def _chosen(self, one: IssueState, issue: OurIssue, agreed: Mapping[str, str]) -> bool:
         """Whether somebody approved, or chose another cost code than both sides last had."""
@@ -155,33 +190,45 @@ def decided(one: IssueState, settings: QadJiraSettings) -> str:
     return (one.resolution or one.status) if over else ""
 
 
+def decided_at(one: IssueState) -> datetime | None:
+    """When an issue was closed or resolved last, by Jira's clock; None when Jira does not tell."""
+    found = []
+    for name in INSTANTS:
+        try:
+            found.append(datetime.fromisoformat(one.fields.get(name, "")))
+        except ValueError:
+            continue
+    return max((one for one in found if one.tzinfo), default=None)
+
+
 def document(facts: Facts[IssueState], settings: QadJiraSettings) -> Mapping[str, Any]:
     """What QAD is told: members with a slot in the settings, and a release only where the resolution means one.
 
-    `release` carries the hold that the issue showed: QAD's is released only if it is that one still.
+    `release` carries the hold that the issue showed: QAD's is released only if it is that one still. `decided` names
+    the decision, and is for us alone.
     """
     one, extra = facts.record, (facts.decision or READY).extra or {}
     about = extra["about"]
-    slots = getattr(settings.decisions, about)
-    resolution = extra.get("resolution", "")
     told: dict[str, Any] = {"issue_key": one.issue_key}
-    if "ours" not in extra:
-        told |= {"resolution": resolution, "note": _note(one, resolution), "remarks": _note(one, resolution)}
+    found = {"about": about, "key": extra["key"], "issue": one.key, "link": extra["link"]}
+    if "resolution" in extra:
+        note = f"{one.issue_key}: {extra['resolution'] or one.status}"
+        told |= {"resolution": extra["resolution"], "note": note, "remarks": note}
+        found["decided"] = _moment(one, extra["resolution"])
     if settings.decisions.approval_field:
         told["approval"] = one.fields.get(APPROVAL, "")
     if settings.merged_cost_code(about):
         told[COST_CODE] = one.fields.get(COST_CODE, "")
-    found = {name: value for name, value in told.items() if name in slots.used}
-    if about == "invoice" and resolution and resolution in settings.decisions.release_on:
-        found["release"] = {"hold": extra["seen"]}
-    return {"about": about, "key": extra["key"], "issue": one.key, "link": extra["link"], **found}
+    slots = getattr(settings.decisions, about).used
+    found |= {name: value for name, value in told.items() if name in slots}
+    return found | ({"release": extra["release"]} if "release" in extra else {})
+
+
+def _moment(one: IssueState, resolution: str) -> str:
+    """Names a decision: an issue that was reopened and finished again was decided anew."""
+    return f"{resolution} {one.moved_at}" if resolution else ""
 
 
 def turn(payload: Mapping[str, Any]) -> Turn:
     """What concerns one QAD record goes one after another."""
     return Turn(f"{payload['about']}/{payload['key']}")
-
-
-def _note(one: IssueState, resolution: str) -> str:
-    return f"{one.issue_key}: {resolution}" if resolution else f"{one.issue_key}: {one.status}"
-

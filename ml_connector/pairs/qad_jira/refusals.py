@@ -19,7 +19,7 @@ READS = frozenset({"refused", "why", "answer", "decision"})
 RECORD_TYPE = "refusal"
 DECISIONS, REFUSALS = "decisions", "refusals"
 # Why a decision stands still in a way that only people can mend.
-_TOLD = frozenset({"target_refused", "conflict", "target_deleted"})
+_TOLD = frozenset({"target_refused", "conflict", "target_deleted", "told_since_decided"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,12 @@ from ml_connector.pairs.qad_jira.refusals import AlwaysReady, Refusal, Refusals
 from ml_connector.pairs.qad_jira.settings import QadJiraSettings
 from ml_connector.store import agreed
 from ml_connector.sync.inbox import InboxSource
+from ml_connector.sync.payloads import synced_payload
 from ml_connector.sync.run import SyncRun
 from ml_connector.sync.seams import Effect, Route, Turn
 from ml_connector.systems.jira.client import JiraClient
 from ml_connector.systems.jira.notes import IssueNotes
-from ml_connector.systems.jira.sources import ChangedIssues
+from ml_connector.systems.jira.ports import ChangedIssues, told_since_decided
 from ml_connector.systems.jira.states import IssueStates
 from ml_connector.systems.jira.targets import Issues
 from ml_connector.systems.qad.decision_target import Decisions
@@ -172,15 +173,16 @@ def _decisions(ends: Ends) -> Route[IssueState]:
     changed: ChangedIssues[IssueState] = ChangedIssues(ends.jira, settings.jira, fields=fields)
     store = run.store
 
-    async def rows(keys: Sequence[str]) -> Mapping[str, Any]:
-        return await run.rows(run.routes[refusals.DECISIONS], keys)
+    async def known(keys: Sequence[str]) -> Mapping[str, Any]:
+        rows = await run.rows(run.routes[refusals.DECISIONS], keys)
+        return {key: (row, synced_payload(store.keys, row, row.effects[0])) for key, row in rows.items()}
 
     async def agreed_on(issues: Sequence[str]) -> Mapping[str, Any]:
         return await agreed.load(store.db, store.keys, issues)
 
     ours = IssuesOfOurs(changed, ends.ours)
     events = InboxSource(INBOX, store, run.connection, BACK, topics=_TOPICS, inner=ours)
-    check = DecisionCheck(ends.ours, settings, rows, agreed_on)
+    check = DecisionCheck(ends.ours, settings, known, agreed_on, partial(told_since_decided, ends.jira))
     sweep = Sweep(changed, ends.ours, check=check, missed=ends.missed, clock=store.clock)
     slots = {"invoice": settings.decisions.invoice.used, "order": settings.decisions.order.used}
     return Route(

@@ -29,6 +29,7 @@ from ml_connector.systems.jira.hooks import HookCalls
 from ml_connector.systems.jira.models import (
     Account,
     BulkAnswer,
+    ChangeSeen,
     Comment,
     Created,
     Fetched,
@@ -265,6 +266,12 @@ class JiraClient(CatalogueCalls, HookCalls):
         await self._write("POST", f"/issue/{issue_id}/transitions", about, body)
 
     # Comments, links
+
+    async def changes(self, issue_id: str) -> tuple[ChangeSeen, ...]:
+        """Who changed which fields of an issue, the oldest change first."""
+        about = About("read changes", external_id=issue_id, one_record=True)
+        rows = await self._pages(f"/issue/{issue_id}/changelog", about, ("values",))
+        return self._read(ChangeSeen, rows, about)
 
     async def comments(self, issue_id: str, *, newest: int = MAX_LOT) -> tuple[Comment, ...]:
         """The newest comments of an issue, newest first."""

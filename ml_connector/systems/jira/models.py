@@ -163,6 +163,23 @@ class Comment(JiraModel):
         return {str(one.get("key")): one.get("value") for one in self.shown}
 
 
+class ChangeSeen(JiraModel):
+    """One entry of an issue's history: who changed which fields, by their ids."""
+
+    author: Raw = Field(default={}, repr=False)
+    items: Raws = Field(default=(), repr=False)
+
+    @property
+    def author_id(self) -> str:
+        """Account that made the change; empty for a stranger."""
+        return str(self.author.get("accountId") or "")
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Ids of the fields that were changed."""
+        return frozenset(str(one.get("fieldId") or one.get("field") or "") for one in self.items)
+
+
 class JiraField(JiraModel):
     """A field of the site; `scope` is the id of the only project that has it, empty for a field of all projects."""
 

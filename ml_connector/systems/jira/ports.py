@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from ml_connector.domain.issues import IssueState
 from ml_connector.domain.records import Unreadable
-from ml_connector.errors import ContractError
+from ml_connector.errors import ContractError, RecordRejectedError
 from ml_connector.sync.seams import Batch
 from ml_connector.systems.jira import jql
 from ml_connector.systems.jira.client import JiraClient
@@ -22,7 +22,9 @@ from ml_connector.systems.jira.errors import SYSTEM
 from ml_connector.systems.jira.models import Issue, category_of
 
 R = TypeVar("R")
-STATE_FIELDS = ("status", "resolution", "assignee", "updated")
+_MOVED_AT = "statuscategorychangedate"
+_DECIDING = frozenset({"status", "resolution"})
+STATE_FIELDS = ("status", "resolution", "assignee", "updated", _MOVED_AT)
 _MINUTE = 60
 _DAY = 24 * 60
 
@@ -46,6 +48,7 @@ def issue_state(fields: Mapping[str, str]) -> Callable[[Issue], IssueState]:
             fields={name: plain(issue.fields.get(field)) for name, field in fields.items()},
             updated=updated,
             assignee=plain(issue.fields.get("assignee")),
+            moved_at=plain(issue.fields.get(_MOVED_AT)),
         )
 
     return read
@@ -160,3 +163,17 @@ def _mark(issue: Issue) -> str:
     except ValueError:
         return ""
     return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment else ""
+
+
+async def told_since_decided(client: JiraClient, issue_id: str) -> bool:
+    """Whether we told people something new on an issue after it was last moved or resolved (README: Changes).
+
+    Jira's own history has the order, so no clock is compared. An issue that cannot be read may show anything.
+    """
+    account = (await client.myself()).account_id
+    try:
+        changes = await client.changes(issue_id)
+    except RecordRejectedError:
+        return True
+    decided = max((n for n, one in enumerate(changes) if one.fields & _DECIDING), default=-1)
+    return any("description" in one.fields and one.author_id == account for one in changes[decided + 1 :])
