@@ -104,7 +104,7 @@ async def opened(
         await runs.start(run.store.db, run_id, connection=row.name, direction=run.direction, now=run.now)
         first, second = (one.http for one in clients)
         yield Session(
-            steps=EngineSteps(run, run.now),
+            steps=EngineSteps(run),
             links=way.links(first.base_url, second.base_url),
             prove=lambda: _prove(ends, clients),
             checkpoints=installation.settings.checkpoints,
@@ -136,6 +136,7 @@ async def _run(
         store=installation.store,
         lease=lease,
         routes={},
+        started=installation.store.clock.now(),
         page_size=way.page_size(settings),
         young=await ledger.is_young(installation.store.db, way.name, target),
     )

@@ -28,6 +28,17 @@ async def load(db: Database, keys: Keys, records: Iterable[str]) -> dict[str, di
     return found
 
 
+async def changed_since(db: Database, records: Iterable[str], since: datetime) -> frozenset[str]:
+    """Those of these ledger rows about which something was agreed after an instant."""
+    found: set[str] = set()
+    ordered = sorted(set(records))
+    async with db.read() as tx:
+        for start in range(0, len(ordered), _CHUNK):
+            these = agreed.c.record.in_(ordered[start : start + _CHUNK]) & (agreed.c.updated_at > since)
+            found.update((await tx.execute(select(agreed.c.record).where(these))).scalars())
+    return frozenset(found)
+
+
 async def put(
     db: Database, keys: Keys, tx: AsyncConnection, values: Mapping[tuple[str, str], str], now: datetime
 ) -> None:

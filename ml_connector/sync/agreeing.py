@@ -41,14 +41,20 @@ async def bases(
 async def unclear(
     run: SyncRun, effect: Effect[Any], documents: Mapping[str, Mapping[str, Any]]
 ) -> frozenset[str]:
-    """The ledger rows about whose shared members the other direction may have written, and nobody knows yet."""
+    """The ledger rows about whose shared members the other direction may have written, and nobody knows yet.
+
+    Or has written since this run began, when what was read may be older than that.
+    """
     if not effect.shared:
         return frozenset()
     records = {row: _record(row, document) for row, document in documents.items()}
+    lately = await agreed.changed_since(run.store.db, records.values(), run.started)
+    own = {row for row, known in (await ledger.load(run.store.db, records)).items() if known.last_run == run.id}
+    stale = {row for row, record in records.items() if record in lately and row not in own}
     known = await agreed.load(run.store.db, run.store.keys, [one for row, one in records.items() if row == one])
     others = {row: known.get(one, {}).get(_BACK, "") if row == one else one for row, one in records.items()}
     rows = await ledger.load(run.store.db, set(others.values()) - {""})
-    return frozenset(row for row, other in others.items() if other in rows and rows[other].effects[0].open)
+    return frozenset(stale | {row for row, other in others.items() if other in rows and rows[other].effects[0].open})
 
 
 async def reopened(run: SyncRun, route: Route[Any], rows: Mapping[str, LedgerRow]) -> dict[str, LedgerRow]:

@@ -16,6 +16,7 @@ from ml_connector.domain.reasons import Reason, reason
 from ml_connector.store import ledger
 from ml_connector.store.audit import AuditEvent
 from ml_connector.store.ledger import DONE, PENDING, REFUSED, LedgerRow
+from ml_connector.sync import agreeing
 from ml_connector.sync.asking import UNUSABLE, document
 from ml_connector.sync.run import SyncRun, event, lacks
 from ml_connector.sync.seams import Effect, Route
@@ -47,7 +48,7 @@ async def judge(run: SyncRun, route: Route[Any], works: Sequence[Work[Any]], *, 
 
     A record that another page of this run has decided already is dropped, unless `drop_seen` is off.
     """
-    rows = await run.rows(route, (work.key for work in works))
+    rows = await agreeing.reopened(run, route, await run.rows(route, (work.key for work in works)))
     judged, leaving, to_check = Judged(), _Leaving(), []
     reversals = await _reversals(route, works, rows)
     for work in works:

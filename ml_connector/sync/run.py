@@ -43,8 +43,8 @@ class Store:
 class SyncRun:
     """A run that holds the lease of (connection, direction).
 
-    `settings_version` is the connection's at its start, `page` the page that is worked on, `young` a ledger without
-    any history here.
+    `settings_version` is the connection's at its start, which was at `started`; `page` is the page that is worked on,
+    `young` a ledger without any history here.
     """
 
     id: str
@@ -57,6 +57,7 @@ class SyncRun:
     store: Store
     lease: Lease
     routes: dict[str, Route[Any]]
+    started: datetime
     page_size: int = 500
     page: str = ""
     young: bool = True

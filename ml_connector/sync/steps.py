@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
@@ -97,9 +96,8 @@ async def each_route(routes: Iterable[str], take: Callable[[str], Awaitable[obje
 class EngineSteps:
     """The steps without Prefect around them."""
 
-    def __init__(self, run: SyncRun, started: datetime) -> None:
+    def __init__(self, run: SyncRun) -> None:
         self.run = run
-        self.started = started
 
     def streams(self, route: str) -> tuple[str, ...]:
         """The streams of a route in the order they are read."""
@@ -195,7 +193,7 @@ class EngineSteps:
             tenants=(run.source_tenant, run.target_tenant),
             route=route.name,
             settings_version=run.settings_version,
-            now=self.started,
+            now=run.started,
             run=run.id,
             in_doubt_only=in_doubt_only,
             after=cursor or "",

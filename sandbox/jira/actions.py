@@ -61,7 +61,7 @@ def create(tenant: JiraTenant, given: Document) -> Document:
 def set_fields(tenant: JiraTenant, given: Document) -> Document:
     """A person changes {fields} of {issue}; no screen is asked."""
     issue, account = _issue(tenant, given), _person(tenant, given)
-    changes = writing.read(tenant, issue.project, {"fields": given.get("fields") or {}}, None, 3, issue.fields)
+    changes = writing.read(tenant, issue.project, {"fields": given.get("fields") or {}}, allowed=None)
     writing.change(tenant, issue, changes, account)
     return _told(issue)
 
@@ -75,8 +75,8 @@ def transition(tenant: JiraTenant, given: Document) -> Document:
     )
     if step is None:
         raise BadRequest(f"no step leads {issue.key} to {wanted!r}")
-    changes = writing.read(tenant, issue.project, {"fields": given.get("fields") or {}}, None, 3, issue.fields)
-    workflow.move(tenant, issue, step, changes, account)
+    changes = writing.read(tenant, issue.project, {"fields": given.get("fields") or {}}, allowed=None)
+    workflow.move(tenant, issue, step, changes, account=account)
     return _told(issue)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.jira import bodies
+from sandbox.jira.bodies import MOST_KEY, MOST_VALUE
 from sandbox.jira.dispatch import Call, Operation, Reply, query
 from sandbox.jira.errors import classic, invalid, no_issue
 from sandbox.jira.store import Comment, Issue, Link
 from sandbox.kit import jsontext
-
-MOST_KEY = 255
-MOST_VALUE = 32_768
 
 
 def _key(call: Call) -> str:

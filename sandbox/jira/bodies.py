@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.jira.errors import classic, payload, unmodelled
+from sandbox.kit import jsontext
 
 Rule = Callable[[Any], bool]
+MOST_KEY = 255
+MOST_VALUE = 32_768
 
 
 def text(value: Any) -> bool:
@@ -94,7 +97,9 @@ def properties(given: Any) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for one in given or ():
         key = one.get("key")
-        if not isinstance(key, str) or not 0 < len(key) <= 255 or "value" not in one:
-            raise classic(400, ["The property key must be between 1 and 255 characters and have a value."])
+        if not isinstance(key, str) or not 0 < len(key) <= MOST_KEY or "value" not in one:
+            raise classic(400, [f"The property key must be between 1 and {MOST_KEY} characters and have a value."])
+        if len(jsontext.dumps(one["value"]).decode()) > MOST_VALUE:
+            raise classic(400, [f"The property value must be at most {MOST_VALUE} characters."])
         made[key] = one["value"]
     return made

@@ -91,11 +91,13 @@ class Front:
         if caller.kind == "anonymous":
             return _anonymous(operation, caller)
         self._limit(caller, operation)
-        call = self._call(request, raw, site, caller, placeholders, version)
+        named = {name: unquote(value) for name, value in placeholders.items()}
+        pairs = list(request.query_params.multi_items())
+        call = Call(self._tenant, caller, named, pairs, raw, site, version)
         _check_form(request, operation, call)
         reply = operation.handler(call)
         if caller.kind in ("3lo", "service"):
-            self._tenant.limits.charge(call.points)
+            call.headers |= self._tenant.limits.charge(call.points, self._tenant.options.quota_points)
         return _answered(reply, call)
 
     def _find(self, verb: str, path: str) -> tuple[Operation, dict[str, str], int]:
@@ -109,13 +111,6 @@ class Front:
             if found is not None:
                 return *found, 3
         raise unmodelled(f"{verb} {path}")
-
-    def _call(
-        self, request: Request, raw: bytes, site: str, caller: Caller, placeholders: dict[str, str], version: int
-    ) -> Call:
-        path = {name: unquote(value) for name, value in placeholders.items()}
-        pairs = list(request.query_params.multi_items())
-        return Call(self._tenant, caller, path, pairs, raw, site, version)
 
     def _limit(self, caller: Caller, operation: Operation) -> None:
         options, limits = self._tenant.options, self._tenant.limits

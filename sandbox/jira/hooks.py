@@ -15,7 +15,7 @@ from sandbox.jira import jql, jql_run
 from sandbox.jira.events import Event
 from sandbox.kit import jsontext
 from sandbox.kit.app import BadRequest
-from sandbox.kit.deliveries import Deliveries, Delivery, RetryPolicy
+from sandbox.kit.deliveries import Delivery, RetryPolicy, is_loopback
 
 if TYPE_CHECKING:
     from sandbox.jira.tenant import JiraTenant
@@ -99,6 +99,8 @@ class Hooks:
         name, url, events = given.get("name"), given.get("url"), given.get("events")
         if not isinstance(name, str) or not isinstance(url, str) or not isinstance(events, list) or not events:
             raise BadRequest("name, url and events are required")
+        if not is_loopback(url):
+            raise BadRequest("a sandbox delivers on loopback only")
         number = self._tenant.next_id("admin_webhook")
         self.admin[number] = Admin(
             number,
@@ -119,6 +121,8 @@ class Hooks:
 
     def _hears(self, hook: Dynamic, event: Event) -> bool:
         if event.name not in hook.events or hook.expires <= self._tenant.clock.now():
+            return False
+        if all(app.client_id != hook.client_id for app in self._tenant.options.apps):
             return False
         consents = (one for one in self._tenant.tokens.families if one.client_id == hook.client_id)
         if not any(not one.dead and one.account == hook.account for one in consents):
@@ -170,8 +174,7 @@ class Hooks:
 
         delivery = Delivery(url, raw, headers, self._tenant.clock.now(), policy=POLICY, per_attempt=per_attempt)
         self._kept.append(delivery)
-        queue: Deliveries = self._tenant.deliveries
-        queue.put(delivery)
+        self._tenant.deliveries.put(delivery)
 
 
 def web_token(claims: Json, secret: str) -> str:

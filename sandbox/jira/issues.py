@@ -53,6 +53,8 @@ def _named(call: Call, issue: Issue) -> dict[str, Any]:
 def _created(call: Call, body: dict[str, Any]) -> Issue:
     if body.get("transition") is not None:
         raise unmodelled("a transition on create")
+    if "comment" in (body.get("update") or {}):
+        raise unmodelled("a comment on create")
     tenant = call.tenant
     properties = bodies.properties(body.get("properties"))
     issue = writing.create(tenant, body, call.account, call.version)
@@ -160,7 +162,9 @@ def edit(call: Call) -> Reply:
         raise classic(400, ["one of 'fields' or 'update' required"])
     allowed = issue.project.edit[issue.type]
     said, rest = comments.from_update(call, body)
-    changes = writing.read(call.tenant, issue.project, rest, allowed, call.version, issue.fields)
+    changes = writing.read(
+        call.tenant, issue.project, rest, allowed=allowed, version=call.version, present=issue.fields
+    )
     for name in ("summary", *issue.project.required):
         if name in changes and changes[name] in (None, ()):
             raise invalid({name: f"{call.tenant.fields[name].name} is required."})
@@ -186,7 +190,7 @@ def assign(call: Call) -> Reply:
     account = body["accountId"]
     given = {"accountId": issue.project.lead if account == "-1" else account}
     edit_body = {"fields": {"assignee": given if given["accountId"] else None}}
-    changes = writing.read(call.tenant, issue.project, edit_body, None, call.version, issue.fields)
+    changes = writing.read(call.tenant, issue.project, edit_body, allowed=None)
     writing.change(call.tenant, issue, changes, call.account)
     call.tenant.count("edits", issue)
     return Reply(status=204)

@@ -62,12 +62,16 @@ class Limits:
         }
         raise _refused("jira-quota-global-based", left if retry_after else None, headers)
 
-    def charge(self, points: int) -> int:
-        """Add the points of a call; returns how many this hour has seen."""
+    def charge(self, points: int, most: int) -> dict[str, str]:
+        """Add the points of a call; gives the headers that tell how many are left, where there is a limit."""
         hour = _hour(self._clock.now().isoformat())
         self.points += points
         self._hours[hour] += points
-        return self._hours[hour]
+        if not most:
+            return {}
+        left = max(0, most - self._hours[hour])
+        headers = {"X-RateLimit-Limit": str(most), "X-RateLimit-Remaining": str(left)}
+        return headers | ({"X-RateLimit-NearLimit": "true"} if left * 5 < most else {})
 
 
 def _hour(instant: str) -> str:

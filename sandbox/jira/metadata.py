@@ -9,7 +9,6 @@ from sandbox.jira.errors import classic, problem, unmodelled
 from sandbox.jira.masters import CATEGORIES, CUSTOM, PRIORITIES, RESOLUTIONS, FieldDef, Project
 from sandbox.jira.store import Issue
 
-SEARCHER = CUSTOM
 _MULTI = frozenset({"labels", "multiselect"})
 
 
@@ -140,7 +139,7 @@ def _searched(call: Call, field: FieldDef, expand: set[str]) -> dict[str, Any]:
     if "key" in expand:
         shown["key"] = field.id
     if "searcherKey" in expand and field.searcher:
-        shown["searcherKey"] = SEARCHER + field.searcher if field.custom else field.searcher
+        shown["searcherKey"] = CUSTOM + field.searcher if field.custom else field.searcher
     if "isLocked" in expand:
         shown["isLocked"] = False
     if "screensCount" in expand:

@@ -75,12 +75,12 @@ def take_step(call: Call) -> Reply:
     step = _step(call, issue, body)
     fields, required = screen(call.tenant, step)
     said, rest = comments.from_update(call, body)
-    changes = writing.read(call.tenant, issue.project, rest, fields, call.version, issue.fields)
+    changes = writing.read(call.tenant, issue.project, rest, allowed=fields, version=call.version, present=issue.fields)
     missing = [name for name in required if changes.get(name, issue.fields.get(name)) in (None, (), "")]
     if missing:
         raise invalid({name: f"{call.tenant.fields[name].name} is required." for name in missing})
     properties = bodies.properties(body.get("properties"))
-    move(call.tenant, issue, step, changes, call.account)
+    move(call.tenant, issue, step, changes, account=call.account)
     issue.properties.update(properties)
     for one in said:
         call.tenant.events.commented(issue, one(), call.account)
@@ -88,7 +88,7 @@ def take_step(call: Call) -> Reply:
     return Reply(status=204)
 
 
-def move(tenant: JiraTenant, issue: Issue, step: Transition, changes: dict[str, Any], account: str) -> None:
+def move(tenant: JiraTenant, issue: Issue, step: Transition, changes: dict[str, Any], *, account: str) -> None:
     """Take a step: fields, status, and the resolution that the workflow sets or clears by itself."""
     category = tenant.statuses[step.to].category
     by_itself = dict(changes)

@@ -24,7 +24,7 @@ def create(tenant: JiraTenant, body: Body, account: str, version: int, *, screen
     project, type_ = _place(tenant, fields, body.get("update") or {}, by_person=not screens)
     allowed = project.create[type_] if screens else None
     values_alone = {**body, "fields": {name: one for name, one in fields.items() if name not in PLACE}}
-    changes = read(tenant, project, values_alone, allowed, version, {})
+    changes = read(tenant, project, values_alone, allowed=allowed, version=version)
     missing = _missing(tenant, project, type_, changes) if screens else {}
     if missing:
         raise invalid(missing)
@@ -47,7 +47,13 @@ def create(tenant: JiraTenant, body: Body, account: str, version: int, *, screen
 
 
 def read(
-    tenant: JiraTenant, project: Project, body: Body, allowed: Iterable[str] | None, version: int, present: Body
+    tenant: JiraTenant,
+    project: Project,
+    body: Body,
+    *,
+    allowed: Iterable[str] | None,
+    version: int = 3,
+    present: Body | None = None,
 ) -> dict[str, Any]:
     """The stored values that a body asks for; raises ApiError naming every field that cannot be set.
 
@@ -65,7 +71,7 @@ def read(
             errors.setdefault(name, OFF_SCREEN.format(name))
             continue
         try:
-            wanted = fields[name] if name in fields else _updated(present.get(name), update[name], field.kind)
+            wanted = fields[name] if name in fields else _updated((present or {}).get(name), update[name], field.kind)
             changes[name] = values.stored(tenant, field, wanted, version)
         except values.BadValue as error:
             errors.setdefault(name, str(error))

@@ -19,6 +19,7 @@ from sandbox.jira.app import create
 from sandbox.kit.app import seed_by_name
 from sandbox.kit.clock import Clock
 from sandbox.kit.faults import ConnectionAborted, FaultRule
+from tests.jira_openapi import Judged
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 URL = "http://127.0.0.1"
@@ -58,7 +59,7 @@ class Bench:
         login = JiraApiTokenLogin(email="connector@acme.example", token=SecretStr("jira-demo-token"), site_url=URL)
         store = MemoryTokenStore()
         opened = open_client(
-            login, tenant, name="acme", store=store, slot="jira", clock=self.clock, transport=_Way(self.app)
+            login, tenant, name="acme", store=store, slot="jira", clock=self.clock, transport=Judged(_Way(self.app))
         )
         async with self._admin, opened as client:
             yield client, tenant

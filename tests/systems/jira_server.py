@@ -27,6 +27,7 @@ from ml_connector.systems.jira.config import (
     JiraServiceAccountLogin,
     JiraTenant,
 )
+from tests.jira_openapi import Judged
 
 NOW = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)
 SITE = "https://acme.atlassian.net"
@@ -274,7 +275,7 @@ class Bench:
             store=self.store,
             slot="jira",
             clock=self.clock,
-            transport=self.wire,
+            transport=Judged(self.wire),
         )
         self._opened.append(client)
         return client

@@ -120,7 +120,8 @@ async def test_registers_webhooks_and_shows_what_jira_has_against_some(bench: Be
 async def test_only_an_app_may_register_webhooks(bench: Bench, client: JiraClient) -> None:
     no = {"errorMessages": ["Only Connect and OAuth 2.0 apps can use this operation"]}
     bench.wire.instead = [("/webhook", refused(403, no))]
-    error = await caught(client.register_webhooks("https://x.example", [{}]), PermissionDeniedError)
+    hook = {"events": ["comment_created"], "jqlFilter": 'project = "AP"'}
+    error = await caught(client.register_webhooks("https://x.example", [hook]), PermissionDeniedError)
     assert "admin webhook" in str(error)
 
 

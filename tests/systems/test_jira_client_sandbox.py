@@ -26,6 +26,7 @@ from ml_connector.systems.jira.sites import chosen_site, cloud_id_at
 from ml_connector.systems.jira.validate import ping
 from sandbox.jira.app import create
 from sandbox.kit.app import seed_by_name
+from tests.jira_openapi import Judged
 from tests.systems.jira_server import caught
 
 URL = "http://127.0.0.1"
@@ -63,7 +64,7 @@ class Site:
     def open(self, login: JiraLogin, **more: Any) -> JiraClient:
         slot = str(len(self.clients))
         client = open_client(
-            login, TENANT, name="a", **{"store": self.store, "slot": slot, "transport": self.wire, **more}
+            login, TENANT, name="a", **{"store": self.store, "slot": slot, "transport": Judged(self.wire), **more}
         )
         self.clients.append(client)
         return client

@@ -16,7 +16,7 @@ from ml_connector.sync.seams import Batch
 from ml_connector.systems.jira.client import JiraClient
 from ml_connector.systems.jira.config import JiraTenant
 from ml_connector.systems.jira.models import Issue
-from ml_connector.systems.jira.sources import ChangedIssues, issue_state
+from ml_connector.systems.jira.ports import ChangedIssues, issue_state
 from ml_connector.systems.jira.targets import Issues
 from tests.systems.jira_bench import BUYER, COST_CODE, KIND, START, Bench, order
 

@@ -170,6 +170,16 @@ async def test_nothing_is_called_gone_or_absent_by_a_login_that_has_ended(known:
             await target.find([order(1, issue if known else "")])
 
 
+async def test_the_login_is_proven_once_when_something_is_missing(opened: Opened) -> None:
+    bench = opened[0]
+    issue = await created(opened)
+    target = issues(opened)
+    await target.find([order(1, issue)])
+    assert bench.calls("/myself") == 0
+    await target.find([order(2), order(3), order(4, "999999")])
+    assert bench.calls("/myself") == 1
+
+
 # ---- creating
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ml_connector.clock import Clock
 from ml_connector.domain.issues import IssueState
 from ml_connector.domain.keys import source_version
-from ml_connector.domain.outcomes import READY, Decision, Verdict, rejected, skipped
+from ml_connector.domain.outcomes import READY, Decision, Verdict, held, rejected, skipped
 from ml_connector.domain.reasons import reason
 from ml_connector.domain.records import Unreadable
 from ml_connector.pairs.qad_jira.mapping import COST_CODE
@@ -24,8 +24,6 @@ from ml_connector.sync.seams import Batch, Facts, Source, Turn
 
 READS = frozenset({"status_id", "status", "category", "resolution", "fields", "moved_at"})
 APPROVAL = "approval"
-# Jira's own fields that tell when an issue was decided, by our names.
-INSTANTS: Mapping[str, str] = {"closed_at": "statuscategorychangedate", "resolved_at": "resolutiondate"}
 # An event that is still on its way after this long counts as missed; Jira aims at 30 s (README, "Deliveries").
 _GRACE = timedelta(minutes=2)
 
@@ -146,6 +144,9 @@ class DecisionCheck:
         issue = context.ours.get(one.key)
         if issue is None:
             return skipped(reason("not_our_issue"))
+        if issue.moving and decided(one, self.settings):
+            # The step that shows may be ours, which is no decision.
+            return held(reason("waits_for_clear_answer", effect="state"))
         # An issue that we closed because nothing is wrong any more is no decision; what people decided before stands.
         closed_by_us = issue.moved_to == one.status_id
         resolution = "" if closed_by_us else decided(one, self.settings)
@@ -188,17 +189,6 @@ def decided(one: IssueState, settings: QadJiraSettings) -> str:
         wanted = {status.casefold() for status in rules.statuses}
         over = one.status.casefold() in wanted or one.status_id in wanted
     return (one.resolution or one.status) if over else ""
-
-
-def decided_at(one: IssueState) -> datetime | None:
-    """When an issue was closed or resolved last, by Jira's clock; None when Jira does not tell."""
-    found = []
-    for name in INSTANTS:
-        try:
-            found.append(datetime.fromisoformat(one.fields.get(name, "")))
-        except ValueError:
-            continue
-    return max((one for one in found if one.tzinfo), default=None)
 
 
 def document(facts: Facts[IssueState], settings: QadJiraSettings) -> Mapping[str, Any]:

@@ -37,7 +37,8 @@ def issue(facts: Facts[QadException], settings: QadJiraSettings, link: str) -> M
     assignee and labels are for new issues; afterwards they belong to whoever works on the issue.
     """
     one, rules = facts.record, settings.issues
-    found: dict[str, Any] = {"description": description(one, rules, link), "seen": plain(one.hold)}
+    # As one text, because a payload is hashed and sealed several times over.
+    found: dict[str, Any] = {"description": adf.packed(description(one, rules, link)), "seen": plain(one.hold)}
     if one.kind:
         found["summary"] = summary(one)
     for name, field in rules.fields.items():

@@ -32,7 +32,7 @@ class OurIssue:
     """An issue of ours: the QAD record behind it, the ledger row that made it, and what it told people.
 
     `seen` is the hold amount that the issue shows, `moved_to` the status that we moved it to because its exception
-    had cleared, and has not come back since.
+    had cleared, and has not come back since; `moving` says that we may have moved it and do not know yet.
     """
 
     about: Literal["invoice", "order"]
@@ -40,6 +40,7 @@ class OurIssue:
     row: str
     seen: str
     moved_to: str
+    moving: bool = False
 
 
 class OurIssues:
@@ -99,6 +100,7 @@ class OurIssues:
             row=row.id,
             seen=str(self._payload(row, ISSUE).get("seen", "")),
             moved_to=moved[0] if moved and state.get("state") == "cleared" else "",
+            moving=_effect(row, "state").open,
         )
 
     def _payload(self, row: LedgerRow, effect: str) -> dict[str, Any]:

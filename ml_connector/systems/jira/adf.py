@@ -82,8 +82,26 @@ def panel(kind: PanelType, *inline: Inline) -> Node:
     return {"type": "panel", "attrs": {"panelType": kind}, "content": [paragraph(*inline)]}
 
 
+def packed(document: Node) -> str:
+    """A document as one text: equal documents have equal texts, and nobody has to walk through it to copy it."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def unpacked(value: Any) -> Any:
+    """The document that a packed text holds; any other text as a paragraph, anything else as it is."""
+    if not isinstance(value, str) or not value:
+        return value
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        found = None
+    return found if isinstance(found, dict) and found.get("type") == "doc" else doc(paragraph(value))
+
+
 def clean(value: str) -> str:
     """The text without characters that no document may hold; line breaks of any kind become newlines."""
+    if value.isprintable():
+        return value
     return _NO_TEXT.sub("", _NEWLINE.sub("\n", value).replace("\t", " "))
 
 

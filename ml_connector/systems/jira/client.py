@@ -268,7 +268,7 @@ class JiraClient(CatalogueCalls, HookCalls):
     # Comments, links
 
     async def changes(self, issue_id: str) -> tuple[ChangeSeen, ...]:
-        """Who changed which fields of an issue, the oldest change first."""
+        """Which fields of an issue were changed, the oldest change first."""
         about = About("read changes", external_id=issue_id, one_record=True)
         rows = await self._pages(f"/issue/{issue_id}/changelog", about, ("values",))
         return self._read(ChangeSeen, rows, about)

@@ -1,7 +1,8 @@
 """An issue between our words and Jira's: what a payload becomes on the wire, and what a fetched issue shows of it.
 
-A payload is a flat mapping: `summary`, `description` (a document), `field:<field id>` for custom fields as plain text,
-`priority` (name or id), `assignee` (account id) and `labels`; members of other names are none of the issue's.
+A payload is a flat mapping: `summary`, `description` (a document, best as the text that `adf.packed` makes of it),
+`field:<field id>` for custom fields as plain text, `priority` (name or id), `assignee` (account id) and `labels`;
+members of other names are none of the issue's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+import orjson
 
 from ml_connector.domain.money import plain as plain_number
 from ml_connector.domain.text import shortened
@@ -128,7 +131,7 @@ def plain(value: Any) -> str:
 
 def _wire(name: str, value: Any, shapes: Shapes) -> Any:
     if name == "description":
-        return value or None
+        return _packed(value) if isinstance(value, str) and value else value or None
     if name == "summary":
         return _short(value, SUMMARY_LENGTH) or None
     if name == "labels":
@@ -146,6 +149,12 @@ def _wire(name: str, value: Any, shapes: Shapes) -> Any:
     except (ValueError, InvalidOperation) as error:
         detail = f"{field} takes a {shapes.get(field)}, not {text[:100]!r}"
         raise RecordRejectedError(detail, code=f"invalid_value:{field}", detail=detail, system="jira") from error
+
+
+def _packed(text: str) -> orjson.Fragment:
+    """A packed document goes on the wire as it is, after a look at whether it is one."""
+    found = adf.unpacked(text)
+    return orjson.Fragment(text if adf.packed(found) == text else adf.packed(found))
 
 
 def _shaped(text: str, kind: str) -> Any:
@@ -186,6 +195,8 @@ def _same(name: str, value: Any, issue: Issue, shapes: Shapes) -> bool:
         return set(wanted) <= {str(one) for one in there or ()}
     if wanted is None:
         return not plain(there)
+    if name == "description":
+        wanted = adf.unpacked(value)
     if isinstance(wanted, Mapping) and wanted.get("type") == "doc":
         return bool(adf.normalised(wanted) == adf.normalised(there))
     if name == "priority":

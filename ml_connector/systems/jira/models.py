@@ -164,15 +164,9 @@ class Comment(JiraModel):
 
 
 class ChangeSeen(JiraModel):
-    """One entry of an issue's history: who changed which fields, by their ids."""
+    """One entry of an issue's history: which fields were changed, by their ids."""
 
-    author: Raw = Field(default={}, repr=False)
     items: Raws = Field(default=(), repr=False)
-
-    @property
-    def author_id(self) -> str:
-        """Account that made the change; empty for a stranger."""
-        return str(self.author.get("accountId") or "")
 
     @property
     def fields(self) -> frozenset[str]:

@@ -166,14 +166,15 @@ def _mark(issue: Issue) -> str:
 
 
 async def told_since_decided(client: JiraClient, issue_id: str) -> bool:
-    """Whether we told people something new on an issue after it was last moved or resolved (README: Changes).
+    """Whether people were told something new on an issue after it was last moved or resolved (README: Changes).
 
-    Jira's own history has the order, so no clock is compared. An issue that cannot be read may show anything.
+    Jira's own history has the order, so no clock is compared. Whoever edits the description tells something: the
+    account that we had then may be another one by now. An issue that cannot be read, or whose history does not show how
+    it was decided, may show anything.
     """
-    account = (await client.myself()).account_id
     try:
         changes = await client.changes(issue_id)
     except RecordRejectedError:
         return True
-    decided = max((n for n, one in enumerate(changes) if one.fields & _DECIDING), default=-1)
-    return any("description" in one.fields and one.author_id == account for one in changes[decided + 1 :])
+    decided = max((n for n, one in enumerate(changes) if one.fields & _DECIDING), default=None)
+    return decided is None or any("description" in one.fields for one in changes[decided + 1 :])

@@ -229,7 +229,7 @@ def _chosen(order: Order) -> tuple[str, ...]:
 
 def _reads_alike(order: Order, issue: Issue) -> bool:
     """Jira may store a document in another form than it was sent in."""
-    there, sent = issue.fields.get("description"), order.payload["description"]
+    there, sent = issue.fields.get("description"), adf.unpacked(order.payload["description"])
     return adf.plain(there).split() == adf.plain(sent).split()
 
 
