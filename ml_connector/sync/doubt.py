@@ -139,7 +139,7 @@ def _answer(
         finding = Absent()
     if isinstance(finding, Found) and not finding.differs:
         synced = one.blob if effect.operation in REMEMBERED else None
-        notes = tuple(finding.data.get("notes", one.notes))
+        notes = tuple(finding.data.get("notes") or one.notes)
         done = replace(
             one, state=DONE, target_id=finding.target_id, doubt_since=None, synced=synced, notes=notes
         )

@@ -257,8 +257,10 @@ class _Chunk:
 
     def _done(self, work: Work[Any], effect: Effect[Any], row: LedgerRow, one: EffectRow, sent: Done) -> None:
         synced = one.blob if effect.operation in REMEMBERED else None
+        # What a tell has noted stays until it notes something else.
+        notes_now = sent.notes or (one.notes if effect.operation == "tell" else ())
         finished = replace(
-            one, state=DONE, target_id=sent.target_id, notes=sent.notes, doubt_since=None, synced=synced
+            one, state=DONE, target_id=sent.target_id, notes=notes_now, doubt_since=None, synced=synced
         )
         row = row.with_effect(finished)
         if one.ordinal == 0:

@@ -28,6 +28,7 @@ from ml_connector.store.tenants import ConnectionRow
 from ml_connector.sync.steps import chain, each_route
 from sandbox.kit.clock import Clock
 from tests.engine.faults import Faults, FaultyDatabase, FaultyTransport, Killed
+from tests.jira_openapi import Judged
 
 START = datetime(2026, 2, 10, 9, 0, tzinfo=UTC)
 KEYS = Keys.generate()
@@ -151,11 +152,12 @@ class World:
         self.clock.advance(until - self.clock.monotonic())
 
     def transports(self) -> dict[str, httpx.AsyncBaseTransport]:
-        """Ways into the sandboxes, with the current faults on them."""
-        return {
+        """Ways into the sandboxes, with the current faults on them; what goes to Jira is judged first."""
+        ways: dict[str, httpx.AsyncBaseTransport] = {
             name: FaultyTransport(httpx.ASGITransport(app=app), self.faults, self.clock.monotonic)
             for name, app in self.apps.items()
         }
+        return {name: Judged(way) if name == "jira" else way for name, way in ways.items()}
 
     # ---- the tenants
 

@@ -127,7 +127,9 @@ def test_no_values_ask_nothing() -> None:
 
 
 def test_changes_are_asked_for_by_their_age() -> None:
-    assert jql.changed_within("DO", 25) == 'project = "DO" AND updated >= "-25m" ORDER BY updated ASC, key ASC'
+    end = 'updated >= "-25m" ORDER BY updated ASC, key ASC'
+    assert jql.changed_within("DO", "labels", 25) == f'project = "DO" AND {end}'
+    assert jql.changed_within("DO", "customfield_7", 25) == f'(project = "DO" OR cf[7] IS NOT EMPTY) AND {end}'
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,19 @@ async def test_an_issue_is_read_as_people_left_it(opened: Opened) -> None:
     assert last.mark == "2026-03-02T09:01:00.000000+00:00"
 
 
+async def test_an_issue_without_our_property_is_nobodys_decision(opened: Opened) -> None:
+    bench = opened[0]
+    (mine,) = await made(opened, 1)
+    fields = {"project": {"key": "AP"}, "issuetype": {"name": "Task"}, "summary": "Another one"}
+    other = str((await bench.do("create", fields=fields))["id"])
+    await bench.advance(60)
+    source = changed(opened)
+    (batch, _last) = await drained(source, None)
+    assert [one.key for one in batch.records] == [mine]
+    assert list(batch.unreadable) == [Unreadable(other, "properties.ml-connector: missing")]
+    assert await source.by_key([other]) == {other: Unreadable(other, "properties.ml-connector: missing")}
+
+
 async def test_all_pages_are_read_and_the_mark_comes_last(opened: Opened) -> None:
     ids = await made(opened, 7)
     batches = await drained(changed(opened), None)
@@ -149,7 +162,8 @@ async def test_a_read_that_broke_off_is_not_taken_for_complete(opened: Opened) -
 async def test_an_issue_that_people_edit_meanwhile_comes_again_in_its_new_version_only() -> None:
     def row(number: int, updated: str) -> Issue:
         fields = {"status": {"id": "1", "name": "Open"}, "updated": updated}
-        return Issue.model_validate({"id": str(number), "key": f"AP-{number}", "fields": fields})
+        ours = {"ml-connector": {"token": f"T4X7{number:016d}"}}
+        return Issue.model_validate({"id": str(number), "key": f"AP-{number}", "fields": fields, "properties": ours})
 
     class Shifting:
         """A client whose pages repeat rows."""

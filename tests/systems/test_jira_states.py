@@ -19,6 +19,7 @@ from tests.systems.stopping import stopped_by
 Opened = tuple[Bench, JiraClient, JiraTenant]
 OPEN = {"state": "open", "to": "", "resolution": ""}
 TO_DO, IN_PROGRESS, DONE = "10000", "3", "10002"
+MOMENT = "2026-03-02T09:00:00.000+0000"
 
 
 @pytest.fixture
@@ -26,6 +27,10 @@ async def opened() -> AsyncIterator[Opened]:
     bench = Bench()
     async with bench.client() as (client, tenant):
         yield bench, client, tenant
+
+
+def moved(what: str, status: str) -> str:
+    return f"{what}:{status}:{MOMENT}"
 
 
 async def new_issue(opened: Opened) -> str:
@@ -48,7 +53,7 @@ async def sent(opened: Opened, one: Order) -> Sent:
 async def test_a_cleared_exception_moves_its_issue_once(opened: Opened, to: str) -> None:
     bench, issue = opened[0], await new_issue(opened)
     one = state(issue, "cleared", to)
-    assert await sent(opened, one) == Done(issue, {"status": DONE, "moved": True}, (f"moved:{DONE}",))
+    assert await sent(opened, one) == Done(issue, {"status": DONE, "moved": True}, (moved("closed", DONE),))
     assert bench.issue(issue).status == DONE
     assert await sent(opened, one) == Done(issue, {"status": DONE, "moved": False})
     assert bench.calls("/transitions", "POST") == 1
@@ -79,7 +84,7 @@ async def test_an_exception_that_comes_back_reopens_its_issue(opened: Opened) ->
     bench, issue = opened[0], await new_issue(opened)
     await sent(opened, state(issue, "cleared", "Done"))
     answer = await sent(opened, state(issue, "open", "To Do", before="cleared"))
-    assert answer == Done(issue, {"status": TO_DO, "moved": True}, (f"moved:{TO_DO}",))
+    assert answer == Done(issue, {"status": TO_DO, "moved": True}, (moved("reopened", TO_DO),))
     assert bench.issue(issue).status == TO_DO
 
 
@@ -138,7 +143,7 @@ async def test_a_move_whose_reply_is_lost_is_recognised_at_once(opened: Opened) 
     bench, issue = opened[0], await new_issue(opened)
     bench.fault("/transitions", kind="reset_after")
     answer = await sent(opened, state(issue, "cleared", "Done"))
-    assert answer == Done(issue, {"status": DONE, "moved": True}, (f"moved:{DONE}",))
+    assert answer == Done(issue, {"status": DONE, "moved": True}, (moved("closed", DONE),))
 
 
 async def test_a_move_that_may_still_come_is_in_doubt(opened: Opened) -> None:
@@ -179,5 +184,5 @@ async def test_an_asked_state_shows_once_the_issue_stands_there(opened: Opened) 
     assert isinstance((await target.find([still_open]))["q:x:1"], Found)
     await sent(opened, cleared)
     found = (await target.find([cleared]))["q:x:1"]
-    assert found == Found(issue, data={"status": DONE, "notes": [f"moved:{DONE}"]})
+    assert found == Found(issue, data={"status": DONE, "notes": [moved("closed", DONE)]})
     assert (await target.find([still_open]))["q:x:1"] == Absent()

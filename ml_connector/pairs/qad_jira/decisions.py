@@ -148,7 +148,7 @@ class DecisionCheck:
             # The step that shows may be ours, which is no decision.
             return held(reason("waits_for_clear_answer", effect="state"))
         # An issue that we closed because nothing is wrong any more is no decision; what people decided before stands.
-        closed_by_us = issue.moved_to == one.status_id
+        closed_by_us = issue.closed == (one.status_id, one.moved_at)
         resolution = "" if closed_by_us else decided(one, self.settings)
         before = context.told.get(one.key)
         if not (resolution or self._chosen(one, issue, context.agreed.get(issue.row, {})) or before is not None):
@@ -169,7 +169,7 @@ class DecisionCheck:
 
     def _releases(self, one: IssueState, issue: OurIssue) -> bool:
         wanted = decided(one, self.settings) in self.settings.decisions.release_on
-        return wanted and issue.about == "invoice" and issue.moved_to != one.status_id
+        return wanted and issue.about == "invoice" and issue.closed != (one.status_id, one.moved_at)
 
     def _chosen(self, one: IssueState, issue: OurIssue, agreed: Mapping[str, str]) -> bool:
         """Whether somebody approved, or chose another cost code than both sides last had."""

@@ -17,12 +17,12 @@ from ml_connector.store.schema import ledger as ledger_table
 from ml_connector.store.tenants import ConnectionRow, Connections
 from ml_connector.sync.payloads import synced_payload
 from ml_connector.sync.run import Store
+from ml_connector.systems.jira.states import CLOSED
 
 FORWARD, BACK = "qad_to_jira", "jira_to_qad"
 ISSUE = "issue"
 # What the records of the way there are called in their external ids.
 RECORD_TYPES: Mapping[str, str] = {"invoice": "invoice_exception", "order": "late_order"}
-MOVED = "moved:"
 # By then a search shows whatever was created.
 _SIGHT = timedelta(hours=1)
 
@@ -31,15 +31,15 @@ _SIGHT = timedelta(hours=1)
 class OurIssue:
     """An issue of ours: the QAD record behind it, the ledger row that made it, and what it told people.
 
-    `seen` is the hold amount that the issue shows, `moved_to` the status that we moved it to because its exception
-    had cleared, and has not come back since; `moving` says that we may have moved it and do not know yet.
+    `seen` is the hold amount that the issue shows, `closed` the status and moment at which we closed it because its
+    exception had cleared; `moving` says that we may have moved it and do not know yet.
     """
 
     about: Literal["invoice", "order"]
     key: str
     row: str
     seen: str
-    moved_to: str
+    closed: tuple[str, str]
     moving: bool = False
 
 
@@ -92,15 +92,15 @@ class OurIssues:
     def _told(self, row: LedgerRow) -> OurIssue:
         name = ExternalId.parse(row.external_id)
         about = next(subject for subject, kind in RECORD_TYPES.items() if kind == name.type)
-        state = self._payload(row, "state")
-        moved = [note.removeprefix(MOVED) for note in _effect(row, "state").notes if note.startswith(MOVED)]
+        state = _effect(row, "state")
+        closed = [note.split(":", 2)[1:] for note in state.notes if note.startswith(f"{CLOSED}:")]
         return OurIssue(
             about=about,  # type: ignore[arg-type]
             key=name.key,
             row=row.id,
             seen=str(self._payload(row, ISSUE).get("seen", "")),
-            moved_to=moved[0] if moved and state.get("state") == "cleared" else "",
-            moving=_effect(row, "state").open,
+            closed=(closed[0][0], closed[0][1]) if closed else ("", ""),
+            moving=state.open,
         )
 
     def _payload(self, row: LedgerRow, effect: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -319,8 +320,14 @@ def _refusals(answer: Any) -> dict[int, Refusal]:
         position, status = row.get("failedElementNumber"), row.get("status")
         sure = isinstance(position, int) and not isinstance(position, bool) and position not in found
         place = position if sure and isinstance(position, int) else -1 - number
-        found[place] = judged(row["elementErrors"], status if isinstance(status, int) else 0)
+        told = status if isinstance(status, int) else 0
+        found[place] = replace(judged(row["elementErrors"], told), sure=not _is_fault(told))
     return found
+
+
+def _is_fault(status: int) -> bool:
+    """Whether a status says that something went wrong, rather than that something was refused."""
+    return status in (408, 429) or status >= 500
 
 
 def _parsed_or_none(response: httpx.Response) -> Any:

@@ -69,12 +69,16 @@ def carrying(project: str, field_id: str, values: Iterable[str], searcher_key: s
     return found
 
 
-def changed_within(project: str, minutes: int) -> str:
-    """The project's issues that changed in the last so many minutes, oldest change first.
+def changed_within(project: str, token_field: str, minutes: int) -> str:
+    """Issues that changed in the last so many minutes, oldest change first: the project's, and those of ours that
+    people have moved to another one.
 
     Absolute times would be read in the time zone of the login's profile (README: Searching).
     """
-    return f'project = {quote(project)} AND updated >= "-{minutes}m" ORDER BY updated ASC, key ASC'
+    whose = f"project = {quote(project)}"
+    if token_field.startswith("customfield_"):
+        whose = f"({whose} OR {field_clause(token_field)} IS NOT EMPTY)"
+    return f'{whose} AND updated >= "-{minutes}m" ORDER BY updated ASC, key ASC'
 
 
 def is_issue_name(text: str) -> bool:

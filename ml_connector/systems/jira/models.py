@@ -97,10 +97,14 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one element of a bulk was not created; `detail` is Jira's own text."""
+    """Why one element of a bulk was not created; `detail` is Jira's own text.
+
+    Not `sure` is one that tells of a fault of Jira's, after which the issue may exist all the same.
+    """
 
     code: str
     detail: str = ""
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

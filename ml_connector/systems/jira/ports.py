@@ -17,7 +17,7 @@ from ml_connector.sync.seams import Batch
 from ml_connector.systems.jira import jql
 from ml_connector.systems.jira.client import JiraClient
 from ml_connector.systems.jira.config import JiraTenant
-from ml_connector.systems.jira.documents import plain
+from ml_connector.systems.jira.documents import plain, token_in
 from ml_connector.systems.jira.errors import SYSTEM
 from ml_connector.systems.jira.models import Issue, category_of
 
@@ -59,7 +59,8 @@ class ChangedIssues(Generic[R]):
 
     `fields` are custom fields to read (our name -> field id). Before there is a mark the stream reaches back
     `first_load_days`. `to_record` makes a record of an issue, an `IssueState` unless told otherwise; ContractError from
-    it makes the issue unreadable.
+    it makes the issue unreadable. So is one without our property: an id alone is no proof, because another site, or the
+    same one after it was set up anew, has other issues under the same ids.
     """
 
     stream = "jira.issues"
@@ -104,13 +105,14 @@ class ChangedIssues(Generic[R]):
     async def by_key(self, keys: Sequence[str]) -> Mapping[str, R | Unreadable]:
         """The issues with these ids as they are now, never from the index; one that is not found is left out."""
         ids = [key for key in keys if key.isdecimal()]
-        fetched = await self._client.bulk_fetch(ids, fields=self._fields) if ids else None
+        mark = [self._tenant.property_key]
+        fetched = await self._client.bulk_fetch(ids, fields=self._fields, properties=mark) if ids else None
         issues = fetched.issues if fetched else {}
         return {issue_id: self._record(issue) for issue_id, issue in issues.items()}
 
     def _pages(self, since: str | None) -> AsyncIterator[list[Issue]]:
-        query = jql.changed_within(self._tenant.project, self._minutes(since))
-        return self._client.search(query, fields=self._fields)
+        query = jql.changed_within(self._tenant.project, self._tenant.token_field, self._minutes(since))
+        return self._client.search(query, fields=self._fields, properties=[self._tenant.property_key])
 
     def _minutes(self, since: str | None) -> int:
         """How far back to look. A relative time is reckoned by Jira's clock, so that ours need not agree with it."""
@@ -127,6 +129,8 @@ class ChangedIssues(Generic[R]):
         return good, [one for one in read if isinstance(one, Unreadable)]
 
     def _record(self, issue: Issue) -> Any:
+        if not token_in(issue, self._tenant.property_key):
+            return Unreadable(issue.id, f"properties.{self._tenant.property_key}: missing")
         try:
             return self._to_record(issue)
         except (ContractError, ValueError) as error:

@@ -13,13 +13,15 @@ from ml_connector.domain.writes import Absent, Done, Doubt, Finding, Found, Gone
 from ml_connector.errors import ConnectorError, UnknownOutcomeError
 from ml_connector.systems.jira.client import JiraClient
 from ml_connector.systems.jira.config import JiraTenant
+from ml_connector.systems.jira.documents import plain
 from ml_connector.systems.jira.models import Issue, Transition, category_of
 from ml_connector.systems.jira.writing import told
 from ml_connector.systems.sending import send_each
 
 CLEARED = "cleared"
-MOVED = "moved:"
-_SHOWN = ("status", "resolution")
+CLOSED, REOPENED = "closed", "reopened"
+_MOVED_AT = "statuscategorychangedate"
+_SHOWN = ("status", "resolution", _MOVED_AT)
 Payload = Mapping[str, Any]
 
 
@@ -28,7 +30,8 @@ class IssueStates:
     the issue where it is), `resolution` (name or id, for a step that asks for one).
 
     Needs what it told last as `before`: an issue is moved when the state has changed, never because people moved it.
-    A move is noted as `moved:<status id>`, so that nobody takes it for a person's decision.
+    A move is noted with the status and the moment that Jira shows for it (`closed:<status id>:<moment>`, `reopened:`), so
+    that nobody takes it for a person's decision, nor a person's later one for ours.
     """
 
     name = "jira.state"
@@ -78,20 +81,19 @@ class IssueStates:
         return await self._take(order, step, fields)
 
     async def _take(self, order: Order, step: Transition, fields: Mapping[str, Any]) -> Sent:
-        done = Done(order.target_id, {"status": step.to_id, "moved": True}, (f"{MOVED}{step.to_id}",))
+        lost = ""
         try:
             await self._client.transition(order.target_id, step.id, fields=fields, external_id=order.external_id)
         except UnknownOutcomeError as error:
-            # Asked at once, because later nobody could tell our move from a person's.
-            return done if await self._stands_at(order, step.to_id) else Doubt(error.message)
-        return done
-
-    async def _stands_at(self, order: Order, status: str) -> bool:
+            lost = error.message
+        # Looked at now, because later nobody could tell our move from a person's.
         try:
             issue = await self._client.get_issue(order.target_id, fields=_SHOWN)
-        except ConnectorError:
-            return False
-        return issue is not None and _status(issue) == status
+        except ConnectorError as error:
+            return Doubt(lost or error.message)
+        if issue is None or (lost and _status(issue) != step.to_id):
+            return Doubt(lost or "the issue cannot be seen after it was moved")
+        return Done(order.target_id, {"status": step.to_id, "moved": True}, (_note(order.payload, issue),))
 
 
 def _finding(order: Order, issue: Issue | None) -> Finding:
@@ -99,8 +101,13 @@ def _finding(order: Order, issue: Issue | None) -> Finding:
         return Gone(order.target_id)
     if order.payload.get("to") and not _as_wanted(order.payload, issue):
         return Absent()
-    moved = [f"{MOVED}{_status(issue)}"] if _stands_in(issue, str(order.payload.get("to") or "")) else []
+    moved = [_note(order.payload, issue)] if _stands_in(issue, str(order.payload.get("to") or "")) else []
     return Found(order.target_id, data={"status": _status(issue), "notes": moved})
+
+
+def _note(payload: Payload, issue: Issue) -> str:
+    what = CLOSED if payload["state"] == CLEARED else REOPENED
+    return f"{what}:{_status(issue)}:{plain(issue.fields.get(_MOVED_AT))}"
 
 
 def _as_wanted(payload: Payload, issue: Issue) -> bool:

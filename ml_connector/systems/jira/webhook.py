@@ -37,6 +37,8 @@ MOST_BYTES = 1024 * 1024
 # Jira gives up after hours, so an older event is a recording that somebody plays again.
 MOST_AGE: timedelta | None = timedelta(days=7)
 SKEW_S = 60
+# Jira counts issues in 64 bits; a search that is asked about a larger id is refused as a whole.
+LONGEST_ID = 18
 
 _METHODS = frozenset({"sha256", "sha384", "sha512"})
 _ALGORITHMS = ("HS256", "HS384", "HS512")
@@ -154,7 +156,7 @@ def _object(body: bytes) -> dict[str, Any]:
 def _issue_id(issue: object) -> str:
     value = issue.get("id") if isinstance(issue, dict) else None
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not (text.isascii() and text.isdecimal()) or len(text) > 20:
+    if not isinstance(text, str) or not (text.isascii() and text.isdecimal()) or len(text) > LONGEST_ID:
         raise _malformed("issue.id")
     return text
 

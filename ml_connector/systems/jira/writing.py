@@ -150,7 +150,7 @@ class _Creating:
         sent: dict[str, Sent] = {order.external_id: unclear for order in orders}
         if adds_up and in_range:
             refusals = {orders[place].external_id: refusal for place, refusal in answer.failed.items()}
-            sent |= {name: _refused(one.code, one.detail) for name, one in refusals.items()}
+            sent |= {name: _refused(one.code, one.detail) for name, one in refusals.items() if one.sure}
         return sent
 
     async def _proven(self, orders: Sequence[Order]) -> dict[str, Sent]:

@@ -70,7 +70,11 @@ class Decisions:
             return Gone(order.target_id or str(payload["key"]))
         wanted = await self._texts(about, order, slots)
         differs = [name for name, text in wanted.items() if not _shows(shown, name, text)]
-        if RELEASE in payload and about == "invoice" and (shown.hold != 0 or self._lifts(shown)):
+        # A decision is written in one piece. When a doubtful one shows, its hold was released with it, and one that
+        # stands there now was set afterwards.
+        took_effect = bool(order.key) and bool(wanted) and not differs
+        held = shown.hold != 0 or self._lifts(shown)
+        if RELEASE in payload and about == "invoice" and held and not took_effect:
             differs.append(RELEASE)
         texts = dict(shown.texts)
         if COST_CODE in texts:

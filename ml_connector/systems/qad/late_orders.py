@@ -15,6 +15,7 @@ from ml_connector.systems.qad.browse import Filter
 from ml_connector.systems.qad.changes import Span
 from ml_connector.systems.qad.dated import read_days
 from ml_connector.systems.qad.decisions import cost_code_of, key_of_order, slots_of
+from ml_connector.systems.qad.errors import SYSTEM
 from ml_connector.systems.qad.models import DueLineRow, OrderRow, read_row
 from ml_connector.systems.qad.ports import QadRest
 from ml_connector.systems.qad.purchasing import Purchasing
@@ -116,6 +117,9 @@ class LateOrders(Purchasing):
         values = await self.completed(_ORDER, keyed, (*_HEAD, *slots))
         head = read_row(OrderRow, self.client.resource(_ORDER), values, f"list {_ORDER}")
         due = sorted((self._due_line(one) for one in lines), key=lambda one: one.number)
+        if not due:
+            # An order has lines; one that shows none is not to be taken for one without late lines.
+            raise ContractError("its lines are not listed", system=SYSTEM, operation=f"list {_LINE}")
         return OpenOrder(
             key=key,
             number=head.number,
