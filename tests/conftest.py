@@ -1,10 +1,10 @@
-"""Shared ground of all tests: an empty store on both databases, and keys."""
+"""Shared ground of all tests: an empty store on both databases, keys, and a judge of what is sent to Jira."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,33 @@ from sqlalchemy import event
 from ml_connector.store.crypto import Keys
 from ml_connector.store.database import Database
 from ml_connector.store.schema import metadata
+from tests import jira_openapi
 from tests.postgres import running_server
+
+JUDGED = "requests to Jira, judged and not"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fails a test whose code swallowed what the judge said of a request to Jira."""
+    try:
+        result = yield
+    finally:
+        taken = jira_openapi.TALLY.take()
+        if taken.judged or taken.unjudged:
+            item.user_properties.append((JUDGED, [taken.judged, taken.unjudged]))
+    assert not taken.complaints, "not valid for Jira: " + "\n".join(taken.complaints)
+    return result
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how many requests to Jira were judged, or that the document for it was not there."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    found = [value for one in reports if one.when == "call" for name, value in one.user_properties if name == JUDGED]
+    if judged := sum(one[0] for one in found):
+        terminalreporter.write_line(f"requests to Jira judged by the official document: {judged}")
+    if unjudged := sum(one[1] for one in found):
+        terminalreporter.write_line(f"requests to Jira judged by nothing: {unjudged}; {jira_openapi.ABSENT}")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from ml_connector.http.urls import LOOPBACK_HOSTS
 from ml_connector.installation import Installation
 from ml_connector.settings import Settings
 from ml_connector.webhooks.app import build
+from ml_connector.webhooks.patience import PatientProtocol
 from ml_connector.webhooks.receiver import Receiver
 from ml_connector.webhooks.wake import Waker
 
@@ -84,6 +85,7 @@ class _Server(uvicorn.Server):
 def _config(receiver: Receiver) -> uvicorn.Config:
     return uvicorn.Config(
         build(receiver),
+        http=PatientProtocol,
         lifespan="on",
         ws="none",
         # An access log would show tokens of careless senders in its addresses.

@@ -9,7 +9,7 @@ import pytest
 from tests.engine import jira_desk as desk
 from tests.engine import qad_jira
 from tests.engine import stories as tell
-from tests.engine.jira_desk import RELEASES, back, opened, status, there
+from tests.engine.jira_desk import RELEASES, back, opened, there
 from tests.engine.qad_jira import clerk, invoice, person
 
 

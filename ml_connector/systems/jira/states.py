@@ -30,8 +30,8 @@ class IssueStates:
     the issue where it is), `resolution` (name or id, for a step that asks for one).
 
     Needs what it told last as `before`: an issue is moved when the state has changed, never because people moved it.
-    A move is noted with the status and the moment that Jira shows for it (`closed:<status id>:<moment>`, `reopened:`), so
-    that nobody takes it for a person's decision, nor a person's later one for ours.
+    A move is noted with the status and the moment that Jira shows for it (`closed:<status id>:<moment>`, `reopened:`),
+    so that nobody takes it for a person's decision, nor a person's later one for ours.
     """
 
     name = "jira.state"
