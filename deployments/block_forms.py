@@ -25,7 +25,14 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "session": "QadSessionCredentials",
         "basic": "QadBasicCredentials",
     },
+    "jira": {
+        "oauth": "JiraOAuthCredentials",
+        "service-account": "JiraServiceAccountCredentials",
+        "api-token": "JiraApiTokenCredentials",
+    },
 }
+# What connecting finds out, or hardly anybody changes: taken from --field alone.
+UNASKED: Mapping[str, frozenset[str]] = {"jira": frozenset({"cloud_id", "api_url", "auth_url"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,11 @@ def choose_type(system: str, given: Given) -> Any:
     return kinds[kind]
 
 
-def fill_in(block_type: Any, given: Given) -> Any:
-    """The block with every field answered; ConfigurationError names the first answer that is wrong, never a value."""
+def fill_in(block_type: Any, given: Given, *, unasked: frozenset[str] = frozenset()) -> Any:
+    """The block with every field answered; ConfigurationError names the first answer that is wrong, never a value.
+
+    `unasked` fields keep their defaults unless they were said.
+    """
     fields: dict[str, FieldInfo] = block_type.model_fields
     secrets = [name for name, field in fields.items() if field.annotation is SecretStr]
     unknown = sorted(given.fields.keys() - fields.keys() - {KIND})
@@ -75,7 +85,8 @@ def fill_in(block_type: Any, given: Given) -> Any:
     for name in secrets:
         if name in given.fields:
             raise ConfigurationError(f"--field {name}: a secret is typed at the prompt or read from --secret-file")
-    answers = {name: _answer(name, field, given) for name, field in fields.items()}
+    asked = [name for name in fields if name in given.fields or name not in unasked]
+    answers = {name: _answer(name, fields[name], given) for name in asked}
     try:
         return block_type(**answers)
     except ValidationError as error:
@@ -110,9 +121,11 @@ def _answer(name: str, field: FieldInfo, given: Given) -> Any:
     return _plain(name, field, option)
 
 
-def _plain(name: str, field: FieldInfo, option: str) -> str:
+def _plain(name: str, field: FieldInfo, option: str) -> str | None:
     default = None if field.is_required() else str(field.get_default(call_default_factory=True))
     question = _question(name, field)
+    if not field.is_required() and field.default is None:
+        return ask(question, option, default="") or None
     if typing.get_origin(field.annotation) is Literal:
         question += f" {'/'.join(map(str, typing.get_args(field.annotation)))}"
     return ask(question, option, default=default)

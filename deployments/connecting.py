@@ -40,6 +40,11 @@ def pairs() -> list[str]:
     return sorted({one.pair for one in registry.DIRECTIONS.values()})
 
 
+def pairs_with(system: str) -> list[str]:
+    """The pairs that have a system on one side."""
+    return [pair for pair in pairs() if system in (directions_of(pair)[0].source, directions_of(pair)[0].target)]
+
+
 def directions_of(pair: str) -> list[Direction]:
     """The directions of a pair; ConfigurationError when there is no such pair."""
     found = registry.of_pair(pair)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from deployments.automations import ensure_zombie_automation
+from deployments.automations import Woken, ensure_wake_automations, ensure_zombie_automation
 from deployments.planning import Planned, flow_at, flow_of, plan
 from deployments.stack import POOL
 from ml_connector.errors import ConfigurationError
@@ -42,13 +43,21 @@ async def deploy(
     await _ensure_pool(client, limit)
     await ensure_zombie_automation(client)
     ours = owner_tag(installation)
+    planned = await plan(installation, scheduled=scheduled)
     async with turn(installation):
-        done = [await _put(client, one, ours) for one in await plan(installation, scheduled=scheduled)]
+        done = [await _put(client, one, ours) for one in planned]
+    await ensure_wake_automations(client, ours, _woken(planned, done))
     for block in await denied_blocks(installation):
         await stop(installation, client, block)
     removed = await _remove_others(client, ours, {row["id"] for row in done})
     waiting = {str(one.id) for one in await all_of(client, ours) if NEEDS_AUTH in one.tags}
     return [row | {"note": "needs login" if row["id"] in waiting else ""} for row in done] + removed
+
+
+def _woken(planned: Sequence[Planned], done: Sequence[dict[str, Any]]) -> dict[Woken, UUID]:
+    """The deployments that deliveries wake."""
+    made = zip(planned, done, strict=True)
+    return {Woken(one.connection, one.what): UUID(row["id"]) for one, row in made if one.woken}
 
 
 async def denied_blocks(installation: Installation) -> list[str]:

@@ -18,6 +18,7 @@ from deployments import server
 from deployments.automations import zombie_automation
 from deployments.deploying import all_of, denied_blocks
 from deployments.doctor import is_private
+from deployments.doctor_webhooks import webhook_checks
 from deployments.home import Home
 from deployments.planning import HOUSEKEEPING_S, plan
 from deployments.processes import LOOPBACK
@@ -64,7 +65,7 @@ async def server_checks(home: Home, api_url: str) -> list[PingCheck]:
         async with Installation.open() as installation, server.api() as client:
             shown = (await client.request("GET", "/admin/settings")).json()
             own = server.announced_address(home) == api_url
-            return [*checks, *_kept(_Server(api_url, home, own, shown)), *await _running(installation, client)]
+            return [*checks, *_kept(_Server(api_url, home, own, shown)), *await _running(installation, client, home)]
     except ConnectorError as error:
         return [*checks, _wrong("server answers us", error.message, "mend what the message names, then again")]
 
@@ -131,12 +132,13 @@ def _telemetry(settings: dict[str, Any]) -> PingCheck:
     return PingCheck("telemetry", True, "off")
 
 
-async def _running(installation: Installation, client: PrefectClient) -> list[PingCheck]:
+async def _running(installation: Installation, client: PrefectClient, home: Home) -> list[PingCheck]:
     found = {one.name_in_full: one for one in await _deployed(installation, client)}
     checks = await _pool_and_worker(client)
     checks += await _deployments(installation, found)
     automation = await zombie_automation(client)
     checks.append(_automation(automation is not None, automation is not None and automation.enabled))
+    checks += await webhook_checks(home, installation, client)
     return [*checks, *await _logins(installation, list(found.values()))]
 
 

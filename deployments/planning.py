@@ -23,17 +23,22 @@ HOUSEKEEPING_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A flow that serves each connection beside its directions; `every_s` None means on demand alone."""
+    """A flow that serves each connection beside its directions; `every_s` None means on demand alone.
+
+    `system` limits it to the pairs that have this system on one side.
+    """
 
     what: str
     flow: str
     every_s: int | None
+    system: str = ""
 
 
 # A new service flow takes the connection's name as its parameter `connection`; deploy, doctor and logins follow.
 SERVICES = (
     Service("resolve-in-doubt", "flows.resolve_in_doubt.resolve_in_doubt", 600),
     Service("replay", "flows.replay.replay", None),
+    Service("renew-jira-webhooks", "flows.renew_jira_webhooks.renew_jira_webhooks", 24 * 3600, system="jira"),
 )
 
 
@@ -41,7 +46,8 @@ SERVICES = (
 class Planned:
     """A deployment as it ought to be; `every_s` None means that nobody but a person or an event starts it.
 
-    `otherwise` is its name on a server where another installation has the usual one.
+    `otherwise` is its name on a server where another installation has the usual one; `woken` says that deliveries of
+    its source start it, too.
     """
 
     entrypoint: str
@@ -53,6 +59,7 @@ class Planned:
     connection: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     otherwise: str = ""
+    woken: bool = False
 
     @property
     def flow(self) -> Flow[Any, Any]:
@@ -90,6 +97,8 @@ def _of_connection(row: ConnectionRow, ours: str, scheduled: bool) -> list[Plann
     ways = directions_of(row.pair)
     services = [Service(one.name, one.flow, one.schedule_s) for one in ways]
     described = {one.name: f"{one.source} to {one.target}" for one in ways}
+    woken = {one.name for one in ways if one.webhooks}
+    systems = {"", ways[0].source, ways[0].target}
     runs = [
         Planned(
             entrypoint=one.flow,
@@ -100,8 +109,10 @@ def _of_connection(row: ConnectionRow, ours: str, scheduled: bool) -> list[Plann
             every_s=one.every_s if scheduled else None,
             connection=row.name,
             parameters={"connection": row.name},
+            woken=one.what in woken,
         )
         for one in (*services, *SERVICES)
+        if one.system in systems
     ]
     return [*runs, _form(row, ways[0], ours)]
 

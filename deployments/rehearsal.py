@@ -17,6 +17,7 @@ from ml_connector.store.audit import ADMIN_CHAIN, AuditEvent
 from ml_connector.store.schema import effect, ledger, mark, overlay, page, reservation, run
 from sandbox import story
 from sandbox.coupa.options import Options as CoupaOptions
+from sandbox.jira.options import Options as JiraOptions
 from sandbox.qad.options import Options as QadOptions
 
 CONNECTION = "demo"
@@ -82,6 +83,14 @@ def login(system: str, url: str) -> dict[str, Any]:
             "base_url": url,
             "client_id": client.client_id,
             "client_secret": client.client_secret.get_secret_value(),
+        }
+    if system == "jira":
+        site = JiraOptions()
+        return {
+            "kind": "api-token",
+            "site_url": url,
+            "email": site.email,
+            "token": site.api_token.get_secret_value(),
         }
     options = QadOptions()
     user = options.users[0]

@@ -72,6 +72,19 @@ def find(home: Home) -> None:
         )
 
 
+def endpoint(home: Home) -> tuple[str, str]:
+    """Address and login of the server, for whoever talks to it without Prefect's client."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url.rstrip("/"), os.environ.get("PREFECT_API_AUTH_STRING", "")
+    if own := announced_address(home):
+        return own, home.login.auth_string
+    find(home)
+    from prefect.settings import PREFECT_API_AUTH_STRING
+
+    login = PREFECT_API_AUTH_STRING.value()
+    return address(), login.get_secret_value() if login else ""
+
+
 def _quiet() -> None:
     """A command's own words are its output; what Prefect notes about itself belongs into the logs of its processes."""
     os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import typer
 
 from deployments import asking, connecting, server
 from deployments.asking import agreed, ask, choose
-from deployments.block_forms import Given, block_types, choose_type, fill_in, required_settings
+from deployments.block_forms import UNASKED, Given, block_types, choose_type, fill_in, required_settings
 from deployments.connecting import Wanted
+from deployments.consent import Dance
+from deployments.jira_logins import CONSENTED, JIRA, Completed, complete, keep_consent, on_trial
 from deployments.output import show_facts
 from deployments.tenancies import lone_side
 from deployments.trying import load_logins, show_reports, start_again, try_pair, try_sides
@@ -46,27 +48,64 @@ class Draft:
         return connecting.settings_of(self.pair, given, about=f"connection {self.name}")
 
 
-async def new_login(
-    system: str, name: str, given: Given, settings: dict[str, Any], *, yes: bool, as_json: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class LoginDraft:
+    """A login as far as the command line describes it; `site` and `dance` are for Jira alone."""
+
+    system: str
+    name: str
+    given: Given
+    settings: dict[str, Any]
+    site: str = ""
+    dance: Dance = field(default_factory=Dance)
+
+
+async def new_login(draft: LoginDraft, *, yes: bool, as_json: bool) -> None:
     """Ask for a login, try it, and keep it as a block; nothing is kept when it does not work."""
-    block_type = choose_type(system, given)
-    name = name or ask("name of the block", "NAME")
+    block_type = choose_type(draft.system, draft.given)
+    name = draft.name or ask("name of the block", "NAME")
     block = f"{block_type._block_type_slug}/{connecting.check_name(name)}"
-    if block in await _existing(system) and not agreed(f"Block {block} exists. Replace it?", yes=yes):
-        raise typer.Exit(1)
-    filled = fill_in(block_type, given)
+    filled = await _filled(draft, block_type, block, yes=yes)
+    done = await complete(filled, site=draft.site, dance=draft.dance) if draft.system == JIRA else Completed(filled)
+    filled = done.block
     async with Installation.open() as installation:
-        side = lone_side(block, filled.login(), settings)
+        side = lone_side(block, filled.login(), draft.settings)
+        slot = installation.slot(block, side.login)
+        if done.token:
+            side = replace(side, tokens=await on_trial(slot, done.token))
         reports = await try_sides(installation, [side], again=True)
         if not reports[0].ok:
             show_reports(reports, as_json=as_json)
             raise typer.Exit(1)
         await filled.asave(name, overwrite=True)
+        if side.tokens and (token := await side.tokens.load(slot)):
+            await keep_consent(installation.vault, slot, token)
         await start_again(installation, [block])
     remarks = _remarks(reports)
-    facts = {"block": block, "tenant": filled.base_url, "as": reports[0].who, **remarks}
-    show_facts({**facts, "next": f"ml-connector connect {connecting.pairs()[0]}"}, as_json=as_json)
+    facts = {"block": block, "tenant": side.login.base_url, "as": reports[0].who, **remarks}
+    follows = " or ".join(f"ml-connector connect {pair}" for pair in connecting.pairs_with(draft.system))
+    show_facts({**facts, "next": follows}, as_json=as_json)
+
+
+async def _filled(draft: LoginDraft, block_type: Any, block: str, *, yes: bool) -> Any:
+    """The block as typed; a consent to an app that is known already is asked for again without typing it anew."""
+    given, unasked = draft.given, UNASKED.get(draft.system, frozenset())
+    exists = block in await _existing(draft.system)
+    known = block_type._block_type_slug == CONSENTED and not given.secret_file and "client_id" not in given.fields
+    if exists and known:
+        if not agreed(f"Block {block} exists. Consent again with its app?", yes=yes):
+            raise typer.Exit(1)
+        from tasks.runtime import load_block
+
+        return await load_block(block)
+    if exists and not agreed(f"Block {block} exists. Replace it?", yes=yes):
+        raise typer.Exit(1)
+    if block_type._block_type_slug == CONSENTED:
+        # Which site it is shows when a person has consented.
+        given = replace(given, fields={"site_url": draft.site, **given.fields})
+    elif draft.site:
+        given = replace(given, fields={**given.fields, "site_url": draft.site})
+    return fill_in(block_type, given, unasked=unasked)
 
 
 async def new_connection(draft: Draft, *, yes: bool, as_json: bool) -> None:

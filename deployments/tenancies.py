@@ -12,12 +12,17 @@ from pydantic import BaseModel, ValidationError
 
 from ml_connector.errors import ConfigurationError
 from ml_connector.http.models import first_problem
+from ml_connector.http.tokens import TokenStore
 from ml_connector.http.urls import check_base_url
 from ml_connector.installation import Installation
 from ml_connector.systems.coupa import client as coupa_client
 from ml_connector.systems.coupa import validate as coupa_validate
 from ml_connector.systems.coupa.client import CoupaClient
 from ml_connector.systems.coupa.config import CoupaCredentialsData, CoupaTenant
+from ml_connector.systems.jira import client as jira_client
+from ml_connector.systems.jira import validate as jira_validate
+from ml_connector.systems.jira.client import JiraClient
+from ml_connector.systems.jira.config import JIRA_LOGINS, JiraOAuthLogin, JiraTenant
 from ml_connector.systems.ping import PingCheck, PingReport
 from ml_connector.systems.qad import client as qad_client
 from ml_connector.systems.qad import validate as qad_validate
@@ -27,18 +32,27 @@ from ml_connector.systems.qad.ports import QadRest
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One end of a connection: its block, the login in it, and the settings of its tenant (`bare`: none were given)."""
+    """One end of a connection: its block, the login in it, and the settings of its tenant (`bare`: none were given).
+
+    `tokens` holds those of a login that is only tried; otherwise they are in the installation's vault.
+    """
 
     system: str
     block: str
     login: Any
     tenant: Any
     bare: bool = False
+    tokens: TokenStore | None = None
 
     @property
     def identity(self) -> str:
         """Which tenant this is, whatever its block or connection is called."""
         return SYSTEMS[self.system].identity(self)
+
+    @property
+    def by_consent(self) -> bool:
+        """Whether the login rests on a consent: its token, once dropped, comes back only when a person consents."""
+        return isinstance(self.login, JiraOAuthLogin)
 
     async def ping(self, installation: Installation) -> PingReport:
         """Try the login and everything that the ports rely on."""
@@ -97,6 +111,13 @@ def _qad_identity(end: Side) -> str:
     return f"{host}{root} {end.tenant.domain}/{end.tenant.entity}"
 
 
+def _jira_identity(end: Side) -> str:
+    # A classic API token knows the site by its address alone.
+    if end.login.cloud_id:
+        return str(end.login.cloud_id)
+    return urlsplit(check_base_url(end.login.site_url, tenant=end.block, allow_private=end.tenant.allow_private)).netloc
+
+
 def _where(end: Side) -> tuple[str, str]:
     address = check_base_url(end.login.base_url, tenant=end.block, allow_private=end.tenant.allow_private)
     parts = urlsplit(address)
@@ -109,7 +130,7 @@ async def _open_coupa(installation: Installation, end: Side) -> AsyncIterator[Co
         end.login,
         end.tenant,
         name=end.block,
-        store=installation.vault,
+        store=end.tokens or installation.vault,
         slot=installation.slot(end.block, end.login),
         clock=installation.store.clock,
     )
@@ -125,11 +146,24 @@ async def _open_qad(installation: Installation, end: Side) -> AsyncIterator[QadR
         end.login,
         end.tenant,
         name=end.block,
-        store=installation.vault,
+        store=end.tokens or installation.vault,
         slot=installation.slot(end.block, end.login),
         clock=installation.store.clock,
     ) as client:
         yield QadRest(client)
+
+
+@asynccontextmanager
+async def _open_jira(installation: Installation, end: Side) -> AsyncIterator[JiraClient]:
+    async with jira_client.open_client(
+        end.login,
+        end.tenant,
+        name=end.block,
+        store=end.tokens or installation.vault,
+        slot=installation.slot(end.block, end.login),
+        clock=installation.store.clock,
+    ) as client:
+        yield client
 
 
 async def _ping_coupa(installation: Installation, end: Side) -> PingReport:
@@ -142,6 +176,11 @@ async def _ping_qad(installation: Installation, end: Side) -> PingReport:
         return await qad_validate.ping(port.client)
 
 
+async def _ping_jira(installation: Installation, end: Side) -> PingReport:
+    async with _open_jira(installation, end) as client:
+        return await jira_validate.ping(client, end.login, bare=end.bare)
+
+
 async def _check_coupa_qad(coupa: CoupaClient, qad: QadRest, settings: Any) -> Sequence[PingCheck]:
     from ml_connector.pairs.coupa_qad.validate import check_settings
 
@@ -149,9 +188,20 @@ async def _check_coupa_qad(coupa: CoupaClient, qad: QadRest, settings: Any) -> S
     return found
 
 
+async def _check_qad_jira(qad: QadRest, jira: JiraClient, settings: Any) -> Sequence[PingCheck]:
+    from ml_connector.pairs.qad_jira.validate import check_settings
+
+    found: Sequence[PingCheck] = await check_settings(qad, jira, settings)
+    return found
+
+
 SYSTEMS: dict[str, System] = {
     "coupa": System((CoupaCredentialsData,), CoupaTenant, {}, _coupa_identity, _ping_coupa, _open_coupa),
     "qad": System(QAD_LOGINS, QadTenant, {"domain": "", "entity": ""}, _qad_identity, _ping_qad, _open_qad),
+    "jira": System(JIRA_LOGINS, JiraTenant, {}, _jira_identity, _ping_jira, _open_jira),
 }
 # What a pair asks of its own settings, with what both ends have opened: does what they name exist there?
-PAIR_CHECKS: dict[str, Callable[[Any, Any, Any], Awaitable[Sequence[PingCheck]]]] = {"coupa_qad": _check_coupa_qad}
+PAIR_CHECKS: dict[str, Callable[[Any, Any, Any], Awaitable[Sequence[PingCheck]]]] = {
+    "coupa_qad": _check_coupa_qad,
+    "qad_jira": _check_qad_jira,
+}

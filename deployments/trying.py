@@ -17,10 +17,13 @@ _COLUMNS = ("check", "result", "message", "remedy")
 
 
 async def try_sides(installation: Installation, sides: Sequence[Side], *, again: bool = False) -> list[PingReport]:
-    """Try each login and what the ports rely on; `again` tries one that was refused before once more."""
+    """Try each login and what the ports rely on; `again` tries one that was refused before once more.
+
+    A consent is not forgotten for that: when it was refused, only a new one helps.
+    """
     reports = []
     for side in sides:
-        if again:
+        if again and not side.by_consent:
             await installation.vault.forget(installation.slot(side.block, side.login))
         with progress(f"Trying {side.system} with block {side.block}"):
             reports.append(await side.ping(installation))

@@ -1,4 +1,4 @@
-"""The desk: server, UI, worker and stand-in tenants, kept running until Ctrl-C."""
+"""The desk: server, UI, worker, webhook receiver and stand-in tenants, kept running until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def addresses(stack: Stack) -> dict[str, str]:
     return {
         "prefect_ui": stack.ui_url,
         "login": stack.home.login.auth_string,
+        **({"webhooks": stack.receiver} if stack.receiver else {}),
         **{f"sandbox_{system}": url for system, url in stack.sandboxes.items()},
         "state_and_logs": str(stack.home.root),
     }

@@ -13,9 +13,11 @@ from deployments import connecting, server
 from deployments.app import app
 from deployments.asking import ask, choose
 from deployments.block_forms import KINDS, Given
+from deployments.consent import REDIRECT_PORT, Dance
 from deployments.home import Home
+from deployments.jira_logins import JIRA
 from deployments.output import JsonOption, show_facts, show_rows
-from deployments.setting_up import Draft, new_connection, new_login
+from deployments.setting_up import Draft, LoginDraft, new_connection, new_login
 from deployments.tenancies import Side, lone_side
 from deployments.trying import load_logins, show_reports, start_again, try_pair, try_sides
 from ml_connector.errors import ConfigurationError
@@ -30,7 +32,7 @@ _LISTED = ("connection", "state", "pair", "settings_version", "blocks", "tenants
 
 @app.command()
 def connect(
-    pair: Annotated[str, typer.Argument(help="A pair such as coupa_qad, or one system: coupa or qad.")] = "",
+    pair: Annotated[str, typer.Argument(help=f"A pair such as coupa_qad, or one system: {', '.join(KINDS)}.")] = "",
     name: Annotated[str, typer.Argument(help="What to call the connection or the block, such as acme.")] = "",
     source_block: Annotated[str, typer.Option(help="Credentials block of the source, as coupa-credentials/acme.")] = "",
     target_block: Annotated[str, typer.Option(help="Credentials block of the target, as qad-credentials/acme.")] = "",
@@ -39,6 +41,13 @@ def connect(
         list[str] | None, typer.Option(help="With a system: an answer beforehand, as base_url=https://...; repeatable.")
     ] = None,
     secret_file: Annotated[Path | None, typer.Option(help="With a system: a file that holds its secret.")] = None,
+    site: Annotated[str, typer.Option(help="With jira: the site's address, as https://acme.atlassian.net.")] = "",
+    redirect_port: Annotated[
+        int, typer.Option(help="With jira: port of the callback URL that the OAuth app names.")
+    ] = REDIRECT_PORT,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="With jira: open the page of consent, or only show it.")
+    ] = True,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: right tenants, replace the block.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,10 +59,12 @@ def connect(
     pair = pair or choose("What to set up", offered, "PAIR")
     if pair in KINDS:
         _refuse(source_block or target_block, "--source-block and --target-block go with a pair")
+        _refuse(site and pair != JIRA, "--site goes with jira")
         given = Given.read(field or (), secret_file)
-        run = new_login(pair, name, given, _read(settings), yes=yes, as_json=as_json)
+        dance = Dance(redirect_port, browser)
+        run = new_login(LoginDraft(pair, name, given, _read(settings), site, dance), yes=yes, as_json=as_json)
     else:
-        _refuse(field or secret_file, "--field and --secret-file go with a system, such as: connect coupa acme")
+        _refuse(field or secret_file or site, "--field, --secret-file and --site go with a system, as: connect coupa")
         connecting.directions_of(pair)
         name = connecting.check_name(name or ask("name of the connection", "NAME"))
         draft = Draft(pair, name, source_block, target_block, _read(settings) if settings else None)

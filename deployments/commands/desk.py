@@ -23,7 +23,8 @@ from ml_connector.settings import Settings
 
 # Preferred, not demanded: a taken port is replaced by a free one.
 SERVER_PORT = 4200
-SANDBOX_PORTS = {"coupa": 4211, "qad": 4212}
+RECEIVER_PORT = 8780
+SANDBOX_PORTS = {"coupa": 4211, "qad": 4212, "jira": 4213}
 
 SeedOption = Annotated[
     list[str] | None, typer.Option("--seed", help="Seed to load: SYSTEM=NAME, or NAME for every system; repeatable.")
@@ -36,15 +37,17 @@ def up(
         bool, typer.Option("--tenants/--no-tenants", help="With the stand-in tenants and connection `demo`, or bare.")
     ] = True,
     port: Annotated[int, typer.Option(help="Preferred port of the Prefect server.")] = SERVER_PORT,
+    webhooks_port: Annotated[int, typer.Option(help="Preferred port of the webhook receiver.")] = RECEIVER_PORT,
     limit: Annotated[int, typer.Option(min=1, help="Flow runs at once.")] = 4,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep server, UI, worker and stand-in tenants running; Ctrl-C ends them."""
+    """Keep server, UI, worker, webhook receiver and stand-in tenants running; Ctrl-C ends them."""
     settings = Settings()
     # The stand-in desk has a folder of its own, so that a real installation never meets invented invoices.
     desk = Settings(home=settings.home / "up", database_url="", keys_file=None, audit_folder=None)
     home = Home.open(desk if tenants else settings)
-    plan = Plan(server_port=port, worker_limit=limit, sandboxes=rehearsal.plans(SANDBOX_PORTS) if tenants else [])
+    sandboxes = rehearsal.plans(SANDBOX_PORTS) if tenants else []
+    plan = Plan(server_port=port, worker_limit=limit, receiver_port=webhooks_port, sandboxes=sandboxes)
     ready = _set_up if tenants else _bare
     command = shlex.quote(str(Path(sys.argv[0]).absolute()))
     hint = f"In another terminal: export ML_CONNECTOR_HOME={shlex.quote(str(home.root))}; {command} held"

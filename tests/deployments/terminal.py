@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +48,14 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(folder: Path) -> AsyncIterator[Terminal]:
-    """Start the desk, and end it after the block."""
+async def terminal(
+    folder: Path, systems: Sequence[str] = ("coupa", "qad"), *, receiver: bool = False
+) -> AsyncIterator[Terminal]:
+    """Start the desk with these stand-in tenants, and end it after the block."""
     cli.load_commands()
     home = Home.open(Settings(home=folder / "home"))
-    sandboxes = [SandboxPlan(system, seeds=["base"]) for system in ("coupa", "qad")]
-    plan = Plan(worker_limit=2, sandboxes=sandboxes)
+    sandboxes = [SandboxPlan(system, seeds=["base"]) for system in systems]
+    plan = Plan(worker_limit=2, receiver_port=0 if receiver else None, sandboxes=sandboxes)
     with server.announced(home):
         async with running(home, plan, shows=lambda _: nullcontext()) as stack:
             server.announce(home, stack.api_url)

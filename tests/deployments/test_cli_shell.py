@@ -47,7 +47,7 @@ def test_help_names_the_commands(environment: dict[str, str]) -> None:
 def test_a_user_error_is_one_line_and_exit_code_2(environment: dict[str, str]) -> None:
     ended = ml_connector(environment, "sandbox", "nosuch")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "ml-connector: there is no sandbox for nosuch; there are: coupa, qad\n"
+    assert ended.stderr == "ml-connector: there is no sandbox for nosuch; there are: coupa, qad, jira\n"
 
 
 def test_an_unknown_seed_shows_what_the_sandbox_said(environment: dict[str, str]) -> None:
@@ -68,7 +68,7 @@ async def test_sandboxes_answer_until_one_ctrl_c(environment: dict[str, str], tm
         shown = await asyncio.wait_for(command.stdout.readuntil(b"\n}\n"), PATIENCE)
         urls = json.loads(shown)
         logins = urls.pop("logins")
-        assert set(urls) == set(logins) == {"coupa", "qad"}
+        assert set(urls) == set(logins) == {"coupa", "qad", "jira"}
         async with httpx.AsyncClient(trust_env=False) as client:
             for system, url in urls.items():
                 assert (await client.get(f"{url}/_sandbox/health")).json()["sandbox"] == system
@@ -83,8 +83,12 @@ async def test_sandboxes_answer_until_one_ctrl_c(environment: dict[str, str], tm
     assert not any([await answers(f"{url}/_sandbox/health")() for url in urls.values()])
 
 
-async def _opens(client: httpx.AsyncClient, base_url: str, **login: str) -> None:
+async def _opens(client: httpx.AsyncClient, base_url: str = "", **login: str) -> None:
     """The printed login is one that the stand-in takes."""
+    if "site_url" in login:
+        who = await client.get(f"{login['site_url']}/rest/api/3/myself", auth=(login["email"], login["token"]))
+        assert who.json()["accountId"], who.text
+        return
     coupa = "client_secret" in login
     grant = {"grant_type": "client_credentials", "scope": "core.invoice.read"} if coupa else {"grant_type": "password"}
     answer = await client.post(f"{base_url}/{'oauth2' if coupa else 'oauth'}/token", data=login | grant)
@@ -165,4 +169,8 @@ def test_progress_does_not_claim_an_end_that_did_not_come(capsys: pytest.Capture
 
 
 def test_a_seed_goes_to_its_system_or_to_all() -> None:
-    assert seeds_of(["base", "qad=story"]) == {"coupa": ["base"], "qad": ["base", "story"]}
+    assert seeds_of(["base", "qad=story"]) == {
+        "coupa": ["base"],
+        "qad": ["base", "story"],
+        "jira": ["base"],
+    }

@@ -166,7 +166,7 @@ async def test_doctor_is_content_with_a_whole_installation(desk: Terminal) -> No
     assert set(shown) == {
         "keys", "disk", "journal", "database", "keys open the store", "audit checkpoint", "server", "server login",
         "clock", "recorder", "encryption key", "telemetry", "work pool", "worker", "deployments", "paused",
-        "results sweep", "dead runs", "logins",
+        "results sweep", "dead runs", "wake-ups", "logins",
     }  # fmt: skip
     assert shown["paused"] == "by a person's choice: coupa-to-qad/acme"
 

@@ -1,4 +1,4 @@
-"""The whole desk once, for real: a server with a login and its key outside the database, a limited pool, a worker."""
+"""The whole desk once, for real: a server with a login and its key outside the database, limited pool, and the rest."""
 
 from __future__ import annotations
 
@@ -48,21 +48,27 @@ class Scripted(Stack):
 async def test_the_desk_is_safe_limited_and_ends_cleanly(tmp_path: Path) -> None:
     home = Home.open(Settings(home=tmp_path / "a home"))
     steps = Steps()
-    plan = Plan(worker_limit=3, sandboxes=[SandboxPlan("qad", seeds=["base"])], blocks="prefect.blocks.system")
+    sandboxes = [SandboxPlan("qad", seeds=["base"])]
+    plan = Plan(worker_limit=3, receiver_port=0, sandboxes=sandboxes, blocks="prefect.blocks.system")
     async with running(home, plan, prepare=_prepared(steps), shows=steps) as stack:
         await _nobody_gets_in_without_the_login(stack)
         pool = await _read(stack, f"work_pools/{POOL}")
         assert (pool["type"], pool["concurrency_limit"]) == ("process", 3)
-        assert pool["base_job_template"]["variables"]
+        # A run's process is started directly, or a woken run would begin seconds later.
+        variables = pool["base_job_template"]["variables"]["properties"]
+        assert variables["command"]["default"].endswith("-m prefect.engine")
         await ensure_pool(stack, 5)
         assert (await _read(stack, f"work_pools/{POOL}"))["concurrency_limit"] == 5
         assert (await _read(stack, "block_types/slug/secret"))["name"] == "Secret"
         assert await answers(f"{stack.sandboxes['qad']}/_sandbox/health")()
-        assert home.login.auth_string in addresses(stack).values()
-    assert [child.exit_code is not None for child in stack.children] == [True] * 3
+        assert await answers(f"{stack.receiver}/health")()
+        assert {home.login.auth_string, stack.receiver} <= set(addresses(stack).values())
+    assert [child.exit_code is not None for child in stack.children] == [True] * 4
     assert await answers(f"{stack.api_url}/health")() is False
+    assert await answers(f"{stack.receiver}/health")() is False
     assert steps.seen == [
         "Starting the Prefect server",
+        "Starting the webhook receiver",
         "Registering block types",
         "Creating deployments",
         "prepared",

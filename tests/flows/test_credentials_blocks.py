@@ -72,9 +72,27 @@ async def test_the_api_masks_the_secret_of_a_saved_block(desk: Desk, block: type
     assert SECRET in [value.get_secret_value() for _, value in loaded if isinstance(value, SecretStr)]
 
 
+def test_a_jira_token_goes_to_the_site_when_it_has_no_scopes_and_else_through_the_gateway() -> None:
+    form = {"email": "connector@acme.example", "token": SecretStr(SECRET), "site_url": "https://acme.atlassian.net"}
+    classic = blocks.JiraApiTokenCredentials(**form, expires_on="2027-03-01")
+    assert classic.login().base_url == "https://acme.atlassian.net"
+    assert str(classic.login().expires_on) == "2027-03-01"
+    scoped = blocks.JiraApiTokenCredentials(**form, cloud_id="1122-aabb")
+    assert scoped.login().base_url == "https://api.atlassian.com/ex/jira/1122-aabb"
+
+
+def test_a_jira_block_asks_for_every_scope_that_the_connector_may_need() -> None:
+    form = {"client_id": "app", "client_secret": SecretStr(SECRET), "site_url": "https://acme.atlassian.net"}
+    assert {"offline_access", "manage:jira-webhook"} < set(blocks.JiraOAuthCredentials(**form).login().scopes)
+    assert blocks.JiraServiceAccountCredentials(**form, cloud_id="1122-aabb").login().base_url.endswith("/1122-aabb")
+
+
 def _values(block: type[Block]) -> dict[str, Any]:
     """A filled form: the canary in every secret, something plain in what else must be there."""
-    values: dict[str, Any] = {"base_url": "https://tenant.example"}
+    values: dict[str, Any] = {}
+    for address in ("base_url", "site_url"):
+        if address in block.model_fields:
+            values[address] = "https://tenant.example"
     for name, field in block.model_fields.items():
         if field.annotation is SecretStr:
             values[name] = SecretStr(SECRET)
