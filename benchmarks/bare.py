@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from benchmarks.contender import serve
-from benchmarks.tenants import WORKERS
+from benchmarks.scenes import WORKERS, scene_of
 from ml_connector.http.transport import Connections
 
 LOGINS, REQUESTS = "logins", "requests"
@@ -63,8 +63,8 @@ async def contend(job: dict[str, Any]) -> None:
     """Log in, then make all requests in their order, at most as many at the same time as the engine may."""
     folder = Path(job["folder"])
     limits = httpx.Limits(max_connections=WORKERS, max_keepalive_connections=WORKERS)
-    clients = {name: httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) for name in ("coupa", "qad")}
-    tokens: dict[str, str] = {}
+    clients = {name: httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) for name in job["urls"]}
+    tokens = dict(scene_of(job["pair"]).authorization(job["urls"]))
     for system, method, url, headers, content in _read(folder / LOGINS):
         answer = await clients[system].request(method, url, headers=headers, content=content)
         tokens[system] = f"Bearer {answer.raise_for_status().json()['access_token']}"

@@ -6,19 +6,17 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from benchmarks.quiet import Quiet
+from benchmarks.scenes import Json
 from benchmarks.tenants import Tenants
 from deployments.home import child_environment
 from deployments.stack import Stack
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,50 +29,63 @@ class Bench:
     async def round(self, size: int, *, delay_s: float = 0.0) -> Round:
         """Engine alone, through Prefect and bare loop, one after another, each on fresh tenants and a fresh store."""
         with TemporaryDirectory() as folder:
-            engine = await self._contend("engine", size, folder, delay_s)
-            prefect = await self._contend("prefect", size, folder, delay_s)
-            bare = await self._contend("bare", size, folder, delay_s)
+            engine, engine_idle = await self._contend("engine", size, folder, delay_s)
+            prefect, idle = await self._contend("prefect", size, folder, delay_s)
+            (bare,) = await self._contend("bare", size, folder, delay_s, steps=["there"])
         for one in (engine, prefect):
-            _complete(one.work, size)
-        return Round(size, engine.work, prefect.work, bare.work, engine.idle, prefect.idle)
+            complete(one, size)
+        return Round(size, engine, prefect, bare, engine_idle, idle)
 
-    async def layers(self, size: int) -> dict[str, float]:
-        """The shares of the layers in a flow run."""
+    async def layers(self, kind: str, size: int) -> dict[str, float]:
+        """The shares of the layers in a flow run, or in a run of the engine alone."""
         with TemporaryDirectory() as folder:
-            found = await self._contend("prefect", size, folder, 0.0, layers=True)
-        shares: dict[str, float] = found.work["layers"]
+            (found,) = await self._contend(kind, size, folder, 0.0, steps=["layers"])
+        shares: dict[str, float] = found["layers"]
         return shares
 
-    async def _contend(self, kind: str, size: int, folder: str, delay_s: float, **more: Any) -> _Found:
-        job = {"urls": self.tenants.urls, "folder": folder, **more}
-        self.tenants.slow_down(0.0)
-        self.tenants.reset()
-        self.tenants.seed(1, 1)
-        async with self._process(kind, job) as go:
+    async def _contend(
+        self, kind: str, size: int, folder: str, delay_s: float, *, steps: Sequence[str] = ("there", "there")
+    ) -> list[Json]:
+        self.fresh()
+        async with self.process(kind, folder, steps) as go:
             # The first document made the ledger an old one; numbers go on with the next order.
             self.tenants.seed(11, size)
             self.tenants.slow_down(delay_s)
-            work = await self._step(go)
+            found = [await self.step(go)]
             self.tenants.slow_down(0.0)
-            idle = await self._step(go) if kind != "bare" else {}
-        return _Found(work, idle)
+            return found + [await self.step(go) for _ in steps[1:]]
 
-    async def _step(self, go: _Contender) -> Json:
+    def fresh(self) -> None:
+        """New tenants with one record in them."""
+        self.tenants.slow_down(0.0)
+        self.tenants.reset()
+        self.tenants.seed(1, 1)
+
+    async def step(self, go: Contender) -> Json:
+        """What the next step of a contender took, and the calls that each tenant had meanwhile."""
         before, quiet = self.tenants.calls(), Quiet()
         found = await go.step()
-        return found | {"foreign": quiet.foreign(), "calls": self.tenants.calls() - before}
+        calls = {name: count - before[name] for name, count in self.tenants.calls().items()}
+        return found | {"foreign": quiet.foreign(), "calls": calls}
 
     @asynccontextmanager
-    async def _process(self, kind: str, job: Json) -> AsyncIterator[_Contender]:
-        store = Path(job["folder"]) / f"{kind}.db"
-        ours = {"ML_CONNECTOR_DATABASE_URL": f"sqlite:///{store}"}
+    async def process(
+        self, kind: str, folder: str, steps: Sequence[str], *, shift_s: float = 0.0, old: bool = False
+    ) -> AsyncIterator[Contender]:
+        """A contender with its own store in `folder`, ready for its first step.
+
+        `shift_s` is how much its clock is ahead; with `old` the store is there and the tenants are known.
+        """
+        job = {"pair": self.tenants.scene.pair, "urls": self.tenants.urls, "folder": folder, "steps": list(steps)}
+        store = Path(folder) / f"{kind}.db"
+        ours = {"ML_CONNECTOR_DATABASE_URL": f"sqlite:///{store}", "ML_CONNECTOR_CLOCK_SHIFT_S": str(shift_s)}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.contender", kind, json.dumps(job)),
+            *(sys.executable, "-m", "benchmarks.contender", kind, json.dumps(job | {"old": old})),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=_environment(self.stack.environment | ours),
         )
-        contender = _Contender(kind, process)
+        contender = Contender(kind, process)
         try:
             await contender.told()
             yield contender
@@ -107,18 +118,17 @@ class Round:
         """The most that other programs took of the machine while one of the contenders was at work, in processors."""
         return max(float(one["foreign"]) for one in (self.engine, self.prefect, self.bare))
 
+    def calls(self, contender: str, system: str = "") -> int:
+        """Calls of a contender, to one system or to both."""
+        counted: Mapping[str, int] = getattr(self, contender)["calls"]
+        return counted[system] if system else sum(counted.values())
+
     def speed(self, contender: str) -> float:
         """Records per second."""
         return self.size / float(getattr(self, contender)["seconds"])
 
 
-@dataclass(frozen=True)
-class _Found:
-    work: Json
-    idle: Json = field(default_factory=dict)
-
-
-class _Contender:
+class Contender:
     """A contender's process and what it tells."""
 
     def __init__(self, kind: str, process: asyncio.subprocess.Process) -> None:
@@ -143,8 +153,9 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     return child_environment(ours, os.environ) | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR"}
 
 
-def _complete(work: Json, size: int) -> None:
+def complete(work: Json, size: int) -> None:
+    """Refuse a run that did not make every record."""
     """Numbers of a run that left something out are worth nothing."""
     told = work.get("counts", work.get("message"))
     if told not in ({"created": size}, f"{size} read: {size} created"):
-        raise SystemExit(f"benchmark: {size} invoices were seeded, the run says {told}")
+        raise SystemExit(f"benchmark: {size} records were seeded, the run says {told}")

@@ -45,7 +45,8 @@ async def _fields(jira: JiraClient, settings: QadJiraSettings) -> list[PingCheck
     wrong = [
         PingCheck(one.name, False, f"{one.field_id}: {one.why}", "put it on the project's screens, or drop the mapping")
         for one in report
-        if not (one.can_create and one.can_edit)
+        # While there is no issue to look at, nobody knows whether a field can be edited.
+        if not one.can_create or one.can_edit is False
     ]
     known = {one.id for one in await jira.fields()}
     wrong += [
