@@ -46,7 +46,7 @@ TEXTS: Mapping[str, str] = {
     "filter_status": "status is {status}, only approved invoices are sent",
     "filter_payment_channel": "payment channel {channel} is outside this connection",
     "filter_chart_of_accounts": "account type is outside this connection's source filter",
-    "possible_duplicate": "possible duplicate of {target}: same supplier, number and type, but not written by us",
+    "possible_duplicate": "possible duplicate of {target}, which was not written by us for this record",
     "ambiguous": "{count} objects in the target carry our token; a person must decide",
     "number_twice": "{count} objects in the target have this number; a person must decide which one it is",
     "token_conflict": "{target} carries our token but differs in {fields}",

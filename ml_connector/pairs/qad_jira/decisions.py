@@ -51,10 +51,7 @@ class IssuesOfOurs:
         self._inner = inner
         self._ours = ours
 
-    @property
-    def stream(self) -> str:
-        """The stream's name."""
-        return self._inner.stream
+        self.stream = inner.stream
 
     async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[IssueState]]:
         """The stream's batches without the issues of others."""
@@ -69,6 +66,32 @@ class IssuesOfOurs:
         """Those of these issues that are ours, as they are now."""
         ours = await self._ours.of(keys)
         return await self._inner.by_key([key for key in keys if key in ours])
+
+
+class NewIssues(IssuesOfOurs):
+    """Source: issues of ours that were never read back, such as one whose create was in doubt while people worked on.
+
+    Their deliveries came when nobody knew them, and the poll may have gone past them meanwhile.
+    """
+
+    def __init__(
+        self,
+        inner: Source[IssueState],
+        ours: OurIssues,
+        known: Callable[[Sequence[str]], Awaitable[Mapping[str, object]]],
+    ) -> None:
+        super().__init__(inner, ours)
+        self.stream = "jira.new_issues"
+        self._known = known
+
+    async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[IssueState]]:
+        """All of them at once; usually there are none."""
+        ids = await self._ours.lately()
+        known = await self._known(ids) if ids else {}
+        if unread := [one for one in ids if one not in known]:
+            found = (await self._inner.by_key(unread)).values()
+            good = [one for one in found if not isinstance(one, Unreadable)]
+            yield Batch(good, [one for one in found if isinstance(one, Unreadable)], "end")
 
 
 class Sweep(IssuesOfOurs):
@@ -121,7 +144,7 @@ class DecisionCheck:
     settings: QadJiraSettings
     known: Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[LedgerRow, Mapping[str, Any]]]]]
     agreed: Callable[[Sequence[str]], Awaitable[Mapping[str, Mapping[str, str]]]]
-    told_since: Callable[[str], Awaitable[bool]]
+    told_since: Callable[[IssueState], Awaitable[bool]]
 
     async def load(self, records: Sequence[IssueState]) -> _Context:
         """Everything that deciding needs; the history is read of those issues alone that would release a hold."""
@@ -129,11 +152,11 @@ class DecisionCheck:
         rows = await self.known([one.key for one in records])
         told = {key: payload for key, (row, payload) in rows.items() if row.posted or row.in_doubt}
         releasing = [
-            one.key
+            one
             for one in records
-            if one.key in ours and self._releases(one, ours[one.key]) and "release" not in told.get(one.key, {})
+            if one.key in ours and self._releases(one, ours[one.key]) and not self._known_before(one, told.get(one.key))
         ]
-        outdated = frozenset([key for key in releasing if await self.told_since(key)])
+        outdated = frozenset([one.key for one in releasing if await self.told_since(one)])
         return _Context(ours, await self.agreed([one.row for one in ours.values()]), told, outdated)
 
     def decide(self, records: Sequence[IssueState], context: _Context) -> list[Decision]:
@@ -148,7 +171,7 @@ class DecisionCheck:
             # The step that shows may be ours, which is no decision.
             return held(reason("waits_for_clear_answer", effect="state"))
         # An issue that we closed because nothing is wrong any more is no decision; what people decided before stands.
-        closed_by_us = issue.closed == (one.status_id, one.moved_at)
+        closed_by_us = issue.closed_as(one.status_id, one.moved_at)
         resolution = "" if closed_by_us else decided(one, self.settings)
         before = context.told.get(one.key)
         if not (resolution or self._chosen(one, issue, context.agreed.get(issue.row, {})) or before is not None):
@@ -158,18 +181,22 @@ class DecisionCheck:
             return Decision(Verdict.READY, extra=extra)
         extra["resolution"] = resolution
         if self._releases(one, issue):
-            if before and before.get("decided") == _moment(one, resolution):
+            if before is not None and self._known_before(one, before):
                 # The same decision as before: neither done again with another amount, nor made a release afterwards.
                 extra |= {"release": before["release"]} if "release" in before else {}
             elif one.key in context.outdated:
                 return rejected(reason("told_since_decided"))
             else:
-                extra["release"] = {"hold": issue.seen}
+                extra["release"] = dict(issue.seen)
         return Decision(Verdict.READY, extra=extra)
+
+    def _known_before(self, one: IssueState, told: Mapping[str, Any] | None) -> bool:
+        """Whether QAD was told this very decision."""
+        return told is not None and told.get("decided") == _moment(one, decided(one, self.settings))
 
     def _releases(self, one: IssueState, issue: OurIssue) -> bool:
         wanted = decided(one, self.settings) in self.settings.decisions.release_on
-        return wanted and issue.about == "invoice" and issue.closed != (one.status_id, one.moved_at)
+        return wanted and issue.about == "invoice" and not issue.closed_as(one.status_id, one.moved_at)
 
     def _chosen(self, one: IssueState, issue: OurIssue, agreed: Mapping[str, str]) -> bool:
         """Whether somebody approved, or chose another cost code than both sides last had."""

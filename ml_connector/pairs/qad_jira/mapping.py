@@ -33,12 +33,12 @@ def field_member(field: str) -> str:
 def issue(facts: Facts[QadException], settings: QadJiraSettings, link: str) -> Mapping[str, Any]:
     """The issue of an exception.
 
-    `seen` is the hold amount that people get to see, so that a release can be refused when it was another. Priority,
+    `seen` is the hold that people get to see, so that a release can be refused when it is another by then. Priority,
     assignee and labels are for new issues; afterwards they belong to whoever works on the issue.
     """
     one, rules = facts.record, settings.issues
     # As one text, because a payload is hashed and sealed several times over.
-    found: dict[str, Any] = {"description": adf.packed(description(one, rules, link)), "seen": plain(one.hold)}
+    found: dict[str, Any] = {"description": adf.packed(description(one, rules, link)), "seen": _seen(one)}
     if one.kind:
         found["summary"] = summary(one)
     for name, field in rules.fields.items():
@@ -47,6 +47,10 @@ def issue(facts: Facts[QadException], settings: QadJiraSettings, link: str) -> M
         if value is not None and (one.kind or name != "kind"):
             found[field_member(field)] = value
     return found if facts.target_id else found | _for_new(one, rules)
+
+
+def _seen(one: QadException) -> dict[str, str]:
+    return {"hold": plain(one.hold), "locked": "yes" if one.locked else "no", "status": one.status}
 
 
 def summary(one: QadException) -> str:

@@ -13,6 +13,7 @@ from ml_connector.domain.keys import ExternalId
 from ml_connector.pairs.base import responsible
 from ml_connector.store import inbox, ledger
 from ml_connector.store.ledger import EffectRow, LedgerRow
+from ml_connector.store.schema import effect
 from ml_connector.store.schema import ledger as ledger_table
 from ml_connector.store.tenants import ConnectionRow, Connections
 from ml_connector.sync.payloads import synced_payload
@@ -25,22 +26,31 @@ ISSUE = "issue"
 RECORD_TYPES: Mapping[str, str] = {"invoice": "invoice_exception", "order": "late_order"}
 # By then a search shows whatever was created.
 _SIGHT = timedelta(hours=1)
+# By then a poll has shown every issue that is new.
+_LATELY = timedelta(days=2)
+# Longer numbers are no ids of Jira's.
+_LONGEST_ID = 19
 
 
 @dataclass(frozen=True, slots=True)
 class OurIssue:
     """An issue of ours: the QAD record behind it, the ledger row that made it, and what it told people.
 
-    `seen` is the hold amount that the issue shows, `closed` the status and moment at which we closed it because its
-    exception had cleared; `moving` says that we may have moved it and do not know yet.
+    `seen` is the hold that the issue shows: amount, lock and status of the invoice; `closed` the status and moment at
+    which we closed it because its exception had cleared; `moving` says that we may have moved it and do not know yet.
     """
 
     about: Literal["invoice", "order"]
     key: str
     row: str
-    seen: str
+    seen: Mapping[str, str]
     closed: tuple[str, str]
     moving: bool = False
+
+    def closed_as(self, status: str, moment: str) -> bool:
+        """Whether an issue stands where we closed it, whatever moved it within its category since."""
+        ours, at = self.closed
+        return bool(ours) and (moment == at if moment and at else status == ours)
 
 
 class OurIssues:
@@ -82,12 +92,25 @@ class OurIssues:
         still = [row for row in rows if row.posted and self._payload(row, "state").get("state", "open") == "open"]
         return frozenset(ExternalId.parse(row.external_id).key for row in still)
 
+    async def lately(self) -> list[str]:
+        """Issues that became ours, or were changed by us, in the last days."""
+        first = (effect.c.ledger_id == ledger_table.c.id) & (effect.c.ordinal == 0)
+        query = select(ledger_table.c.target_id).join(effect, first).where(
+            ledger_table.c.direction == FORWARD,
+            ledger_table.c.target_tenant == self._row.target_tenant,
+            ledger_table.c.connection.in_(await self._responsible()),
+            ledger_table.c.target_id.is_not(None),
+            effect.c.updated_at >= self._store.clock.now() - _LATELY,
+        )
+        async with self._store.db.read() as tx:
+            return sorted((await tx.execute(query)).scalars())
+
     async def sighted(self) -> list[int]:
         """Issues that Jira told us were created lately and that no row of ours owns: one may be a create in doubt."""
         since = self._store.clock.now() - _SIGHT
         ids = await inbox.recent(self._store.db, self._row.name, BACK, "jira:issue_created", since=since)
         taken = await ledger.owners(self._store.db, self._row.target_tenant, ISSUE, ids)
-        return [int(one) for one in ids if one.isdecimal() and one not in taken][:50]
+        return [int(one) for one in ids if one.isdecimal() and len(one) < _LONGEST_ID and one not in taken][:50]
 
     def _told(self, row: LedgerRow) -> OurIssue:
         name = ExternalId.parse(row.external_id)
@@ -98,7 +121,7 @@ class OurIssues:
             about=about,  # type: ignore[arg-type]
             key=name.key,
             row=row.id,
-            seen=str(self._payload(row, ISSUE).get("seen", "")),
+            seen=dict(self._payload(row, ISSUE).get("seen") or {}),
             closed=(closed[0][0], closed[0][1]) if closed else ("", ""),
             moving=state.open,
         )

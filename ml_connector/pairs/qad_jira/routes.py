@@ -16,7 +16,7 @@ from ml_connector.domain.issues import IssueState
 from ml_connector.domain.outcomes import READY, Decision, skipped
 from ml_connector.domain.reasons import reason
 from ml_connector.pairs.qad_jira import decisions, exceptions, mapping, refusals
-from ml_connector.pairs.qad_jira.decisions import DecisionCheck, IssuesOfOurs, Missed, Sweep
+from ml_connector.pairs.qad_jira.decisions import DecisionCheck, IssuesOfOurs, Missed, NewIssues, Sweep
 from ml_connector.pairs.qad_jira.exceptions import ExceptionsOf, QadException, Rules
 from ml_connector.pairs.qad_jira.ours import BACK, ISSUE, RECORD_TYPES, OurIssues
 from ml_connector.pairs.qad_jira.refusals import AlwaysReady, Refusal, Refusals
@@ -182,7 +182,9 @@ def _decisions(ends: Ends) -> Route[IssueState]:
 
     ours = IssuesOfOurs(changed, ends.ours)
     events = InboxSource(INBOX, store, run.connection, BACK, topics=_TOPICS, inner=ours)
-    check = DecisionCheck(ends.ours, settings, known, agreed_on, partial(told_since_decided, ends.jira))
+    by_status = settings.decisions.decided_when == "statuses"
+    told_since = partial(told_since_decided, ends.jira, by_status=by_status)
+    check = DecisionCheck(ends.ours, settings, known, agreed_on, told_since)
     sweep = Sweep(changed, ends.ours, check=check, missed=ends.missed, clock=store.clock)
     slots = {"invoice": settings.decisions.invoice.used, "order": settings.decisions.order.used}
     return Route(
@@ -191,7 +193,7 @@ def _decisions(ends: Ends) -> Route[IssueState]:
         target_type="decision",
         records=_ISSUES,
         reads=decisions.READS,
-        sources=(events, sweep) if ends.news else (sweep,),
+        sources=(*((events,) if ends.news else ()), sweep, NewIssues(changed, ends.ours, known)),
         check=check,
         effects=(
             Effect(

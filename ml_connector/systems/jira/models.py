@@ -168,14 +168,24 @@ class Comment(JiraModel):
 
 
 class ChangeSeen(JiraModel):
-    """One entry of an issue's history: which fields were changed, by their ids."""
+    """One entry of an issue's history: when which fields were changed, by their ids."""
 
+    created: Instant = None
     items: Raws = Field(default=(), repr=False)
 
     @property
     def fields(self) -> frozenset[str]:
         """Ids of the fields that were changed."""
-        return frozenset(str(one.get("fieldId") or one.get("field") or "") for one in self.items)
+        return frozenset(map(_changed_field, self.items))
+
+    def new_value(self, field: str) -> tuple[str, str]:
+        """Id and name of a field's new value; both empty where it was not changed, or was emptied."""
+        found = next((one for one in self.items if _changed_field(one) == field), {})
+        return str(found.get("to") or ""), str(found.get("toString") or "")
+
+
+def _changed_field(item: Mapping[str, Any]) -> str:
+    return str(item.get("fieldId") or item.get("field") or "")
 
 
 class JiraField(JiraModel):

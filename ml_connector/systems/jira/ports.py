@@ -19,11 +19,10 @@ from ml_connector.systems.jira.client import JiraClient
 from ml_connector.systems.jira.config import JiraTenant
 from ml_connector.systems.jira.documents import plain, token_in
 from ml_connector.systems.jira.errors import SYSTEM
-from ml_connector.systems.jira.models import Issue, category_of
+from ml_connector.systems.jira.models import ChangeSeen, Issue, category_of
 
 R = TypeVar("R")
 _MOVED_AT = "statuscategorychangedate"
-_DECIDING = frozenset({"status", "resolution"})
 STATE_FIELDS = ("status", "resolution", "assignee", "updated", _MOVED_AT)
 _MINUTE = 60
 _DAY = 24 * 60
@@ -169,16 +168,29 @@ def _mark(issue: Issue) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds") if moment else ""
 
 
-async def told_since_decided(client: JiraClient, issue_id: str) -> bool:
-    """Whether people were told something new on an issue after it was last moved or resolved (README: Changes).
+async def told_since_decided(client: JiraClient, one: IssueState, *, by_status: bool = False) -> bool:
+    """Whether people were told something new on an issue after it was decided (README: Changes).
 
-    Jira's own history has the order, so no clock is compared. Whoever edits the description tells something: the
-    account that we had then may be another one by now. An issue that cannot be read, or whose history does not show how
-    it was decided, may show anything.
+    Decided is what gave it its resolution or its category, or with `by_status` its very status. Jira's own history has
+    the order, so no clock of ours is compared. Whoever edits the description tells something: the account that we had
+    then may be another one by now. An issue that cannot be read, or whose history does not show how it was decided, may
+    show anything.
     """
     try:
-        changes = await client.changes(issue_id)
+        changes = await client.changes(one.key)
     except RecordRejectedError:
         return True
-    decided = max((n for n, one in enumerate(changes) if one.fields & _DECIDING), default=None)
-    return decided is None or any("description" in one.fields for one in changes[decided + 1 :])
+    decided = max((n for n, change in enumerate(changes) if _decides(change, one, by_status)), default=None)
+    return decided is None or any("description" in change.fields for change in changes[decided + 1 :])
+
+
+def _decides(change: ChangeSeen, one: IssueState, by_status: bool) -> bool:
+    if one.resolution and change.new_value("resolution")[1] == one.resolution:
+        return True
+    if "status" not in change.fields:
+        return False
+    if by_status:
+        return change.new_value("status")[0] == one.status_id
+    # What moves an issue within its category, a rule that archives say, decides nothing.
+    moment = datetime.fromisoformat(one.moved_at) if one.moved_at else None
+    return moment is None or change.created is None or change.created <= moment

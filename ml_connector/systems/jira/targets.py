@@ -105,7 +105,13 @@ class Issues:
         findings: dict[str, Finding] = {}
         for order in orders:
             issue = issues.get(order.target_id)
-            findings[order.external_id] = _found(order, issue, shapes) if issue else Gone(order.target_id)
+            if issue is None:
+                findings[order.external_id] = Gone(order.target_id)
+            elif token_in(issue, self._tenant.property_key) == order.token:
+                findings[order.external_id] = _found(order, issue, shapes)
+            else:
+                # The same number on another site, say: it is not to be edited.
+                findings[order.external_id] = Foreign(issue.id)
         return findings
 
     async def _by_token(self, orders: Sequence[Order], shapes: Shapes) -> dict[str, Finding]:

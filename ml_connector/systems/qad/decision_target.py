@@ -27,8 +27,9 @@ _NEVER_SHORTENED = frozenset({"issue_key", COST_CODE})
 class Decisions:
     """Target: what was decided about one supplier invoice or purchase order.
 
-    Payload: `about` (invoice or order), `key` (QAD's), `issue`, any of `MEMBERS` as texts, and `release` with the hold
-    that was seen when it was decided. `slots` says per kind of record which of its members takes which of ours.
+    Payload: `about` (invoice or order), `key` (QAD's), `issue`, any of `MEMBERS` as texts, and `release` with what was
+    seen of the hold when it was decided: `hold`, and if given `locked` (yes or no) and `status`. `slots` says per kind
+    of record which of its members takes which of ours.
     """
 
     name = "qad.decision"
@@ -103,8 +104,8 @@ class Decisions:
         def judge(shown: Decided) -> Change:
             told = {name: text for name, text in chosen.items() if shown.texts[name] != text}
             held = releases and shown.hold != 0
-            if held:
-                _check_hold(shown.hold, order.payload[RELEASE])
+            if held or (releases and self._lifts(shown)):
+                _check_hold(shown, order.payload[RELEASE])
             status = self._release_status if held or (releases and self._lifts(shown)) else ""
             return Change(told, held, "" if status == shown.status else status)
 
@@ -142,15 +143,21 @@ class Decisions:
         return self._lengths[about].get(wire) or default_length(wire)
 
 
-def _check_hold(hold: Decimal, release: Mapping[str, Any]) -> None:
-    """A release is never blind: the hold must be the one that whoever released it saw."""
+def _check_hold(shown: Decided, release: Mapping[str, Any]) -> None:
+    """A release is never blind: hold, lock and status must be those that whoever released it saw."""
     seen = str(release.get("hold") or "")
     try:
-        same = Decimal(seen) == hold
+        same = Decimal(seen) == shown.hold
     except InvalidOperation:
         same = False
     if not same:
-        raise _rejected("hold_changed", f"the hold is {plain(hold)} now, the decision was about {seen or 'none'}")
+        text = f"the hold is {plain(shown.hold)} now, the decision was about {seen or 'none'}"
+        raise _rejected("hold_changed", text)
+    locked = "yes" if shown.payment_locked else "no"
+    if release.get("locked", locked) != locked:
+        raise _rejected("hold_changed", f"payment lock: {locked} now, the decision was about {release['locked']}")
+    if release.get("status", shown.status) != shown.status:
+        raise _rejected("hold_changed", f"the status is {shown.status} now, it was {release['status']} when decided")
 
 
 def _shows(shown: Decided, name: str, text: str) -> bool:
