@@ -71,6 +71,7 @@ TEXTS: Mapping[str, str] = {
     "no_exception": "nothing is wrong with it (any more), and it never had an issue",
     "not_our_issue": "the issue was not made by this connection",
     "undecided": "nobody has decided anything about the issue yet",
+    "decision_on_its_way": "the decision is being made anew, or nobody knows yet whether the target has taken it",
     "told_since_decided": "it changed in QAD after it was decided, so nothing is released: look at it and decide again",
     "conflict": "{fields} was changed here and in {target} to different values: make both the same",
     "target_deleted": "{target} is gone from the target system",

@@ -82,7 +82,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Fields that were changed on both sides since they last agreed; told by the ledger, never by a target."""
+    """Fields that were changed on both sides since they last agreed; told by the ledger.
+
+    Without fields nobody can tell yet: the record waits.
+    """
 
     target_id: str
     fields: tuple[str, ...]

@@ -11,11 +11,12 @@ from typing import Any
 
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.domain.reasons import reason
-from ml_connector.domain.writes import REMEMBERED
+from ml_connector.domain.writes import REMEMBERED, Found
 from ml_connector.errors import ConfigurationError
 from ml_connector.store import ledger, reservations
 from ml_connector.store.ledger import DONE, IN_DOUBT, INTENDED, PENDING, EffectRow, LedgerRow
 from ml_connector.sync import agreeing
+from ml_connector.sync.asking import order
 from ml_connector.sync.payloads import stored_payload
 from ml_connector.sync.run import SyncRun, event
 from ml_connector.sync.seams import Nameable, Route
@@ -74,7 +75,12 @@ async def settle_written(run: SyncRun, route: Route[Any], row: LedgerRow, target
     if first and await run.owned_elsewhere(route, {row.id: target_id}):
         raise ConfigurationError(f"{target_id} belongs to another record already; see: audit show {target_id}")
     synced = one.blob if effect.operation in REMEMBERED else None
-    row = row.with_effect(replace(one, state=DONE, target_id=target_id, doubt_since=None, synced=synced))
+    notes = one.notes
+    if effect.operation == "tell":
+        found = (await effect.target.find([order(effect, row, payload, key=one.key)])).get(row.external_id)
+        notes = tuple(found.data.get("notes") or notes) if isinstance(found, Found) else notes
+    done = replace(one, state=DONE, target_id=target_id, doubt_since=None, synced=synced, notes=notes)
+    row = row.with_effect(done)
     row = replace(row, target_id=target_id) if first else row
     row = run.judged(row, Outcome.CREATED if row.complete else Outcome.IN_DOUBT)
     agreed = agreeing.settled(effect, row, payload) if first else {}

@@ -21,6 +21,7 @@ from ml_connector.store import vault
 from ml_connector.store.crypto import Keys
 from ml_connector.store.database import Database
 from ml_connector.systems.jira import client as jira_client
+from ml_connector.systems.jira.auth import LOGIN_LIMITS
 from ml_connector.systems.jira.config import DEFAULT_SCOPES, JiraOAuthLogin, JiraTenant
 
 SLOT = "jira-oauth-credentials/acme"
@@ -28,7 +29,7 @@ CLIENT, SECRET = "jira-demo-client", "jira-demo-secret"
 CLOUD = "11111111-2222-4333-8444-555555555555"
 # Whoever waits looks again sooner than in real life, and nothing paces the logins: more of the processes meet.
 QUICK_S = (0.005, 0.02)
-UNPACED = replace(jira_client.LOGIN_LIMITS, per_second=1000)
+UNPACED = replace(LOGIN_LIMITS, per_second=1000)
 
 
 def login(url: str, process: str = "") -> JiraOAuthLogin:
@@ -72,7 +73,8 @@ def _one(number: int, calls: int, database: str, folder: Path, url: str) -> None
 
 
 def _main(processes: str, calls: str, database: str, folder: str, url: str) -> int:
-    vault.POLL_S, jira_client.LOGIN_LIMITS = QUICK_S, UNPACED
+    vault.POLL_S = QUICK_S
+    jira_client.LOGIN_LIMITS = UNPACED  # type: ignore[attr-defined]
     # Forked before any of them has opened anything: the imports are paid for once.
     fork = multiprocessing.get_context("fork")
     rest = (int(calls), database, Path(folder), url)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 
 from ml_connector.errors import RecordRejectedError
+from ml_connector.http.json import dumps
 from ml_connector.systems.jira import adf
 from ml_connector.systems.jira.documents import (
     FIELD,
@@ -128,6 +130,26 @@ def test_a_new_issue_carries_the_mark_and_leaves_out_what_is_empty() -> None:
 )
 def test_what_counts_as_the_same(payload: dict[str, Any], fields: dict[str, Any], same: bool) -> None:
     assert (differing(payload, issue(**fields), {}) == ()) is same
+
+
+LINK = adf.doc(adf.paragraph("Look ", adf.link("here", "https://qad.example/1"), "\nthen go"))
+
+
+@pytest.mark.parametrize(("text", "document"), [(adf.packed(LINK), LINK), ('{"a": 1}', None), ("5", None), ("[", None)])
+def test_a_description_may_travel_as_one_text(text: str, document: Any) -> None:
+    document = document or adf.doc(adf.paragraph(text))
+    payload = {"description": text}
+    wire = fields_to_write(payload, payload, {})
+    assert orjson.loads(dumps(wire)) == {"description": document}
+    assert differing(payload, issue(description=document), {}) == ()
+    assert differing(payload, issue(description=adf.doc(adf.paragraph("other"))), {}) == ("description",)
+    assert differing({"description": ""}, issue(description=document), {}) == ("description",)
+
+
+def test_equal_documents_have_equal_texts() -> None:
+    turned = {name: LINK[name] for name in reversed(list(LINK))}
+    assert adf.packed(turned) == adf.packed(LINK)
+    assert adf.unpacked(adf.packed(LINK)) == adf.unpacked(LINK) == LINK
 
 
 def test_what_an_issue_shows_is_told_as_plain_text() -> None:

@@ -63,8 +63,8 @@ def test_any_text_is_looked_for_as_it_is_through_both_layers(value: str) -> None
 @settings(deadline=None)
 @given(st.lists(ANY_TEXT, min_size=1, max_size=5, unique=True))
 def test_a_list_of_values_reads_back_as_it_was(values: list[str]) -> None:
-    (query,) = jql.carrying("AP", "labels", values, "labelsearcher")
-    start = 'project = "AP" AND labels in ('
+    (query,) = jql.carrying("labels", values, "labelsearcher")
+    start = 'labels in ('
     assert query.startswith(start)
     rest, found = query[len(start) :], []
     while rest != ")":
@@ -83,10 +83,10 @@ def test_the_documented_examples_are_written_so() -> None:
 
 
 def test_a_text_field_is_asked_by_word_and_an_exact_one_by_list() -> None:
-    words = jql.carrying("AP", "customfield_10010", ["tok1", "tok2"], KINDS + "textsearcher")
-    assert words == ['project = "AP" AND (cf[10010] ~ "tok1" OR cf[10010] ~ "tok2")']
-    exact = jql.carrying("AP", "customfield_10010", ["tok1", "tok2", "tok1"], KINDS + "exacttextsearcher")
-    assert exact == ['project = "AP" AND cf[10010] in ("tok1", "tok2")']
+    words = jql.carrying("customfield_10010", ["tok1", "tok2"], KINDS + "textsearcher")
+    assert words == ['(cf[10010] ~ "tok1" OR cf[10010] ~ "tok2")']
+    exact = jql.carrying("customfield_10010", ["tok1", "tok2", "tok1"], KINDS + "exacttextsearcher")
+    assert exact == ['cf[10010] in ("tok1", "tok2")']
 
 
 @pytest.mark.parametrize("key", ["textsearcher", KINDS + "textsearcher"])
@@ -108,7 +108,7 @@ def test_any_other_index_is_a_setting_to_mend(key: str) -> None:
 @pytest.mark.parametrize("key", ["textsearcher", "labelsearcher"])
 def test_many_values_are_asked_in_several_queries(key: str) -> None:
     tokens = [f"T4X7{number:016d}" for number in range(250)]
-    queries = jql.carrying("AP", "customfield_10010", tokens, key)
+    queries = jql.carrying("customfield_10010", tokens, key)
     assert [sum(token in query for token in tokens) for query in queries] == [100, 100, 50]
     assert all(len(query) <= jql.MOST_CHARACTERS for query in queries)
 
@@ -116,14 +116,14 @@ def test_many_values_are_asked_in_several_queries(key: str) -> None:
 @pytest.mark.parametrize("key", ["textsearcher", "labelsearcher"])
 def test_long_values_are_asked_in_queries_that_are_short_enough(key: str) -> None:
     values = [f"{number} " + "-" * 250 for number in range(100)]
-    queries = jql.carrying("AP", "customfield_10010", values, key)
+    queries = jql.carrying("customfield_10010", values, key)
     assert len(queries) > 3
     assert all(len(query) <= jql.MOST_CHARACTERS for query in queries)
     assert sum(query.count(" ~ ") or query.count('", "') + 1 for query in queries) == 100
 
 
 def test_no_values_ask_nothing() -> None:
-    assert jql.carrying("AP", "customfield_10010", [], "textsearcher") == []
+    assert jql.carrying("customfield_10010", [], "textsearcher") == []
 
 
 def test_changes_are_asked_for_by_their_age() -> None:

@@ -15,7 +15,7 @@ from ml_connector.errors import ContractError, TransientError
 from ml_connector.sync.seams import Batch
 from ml_connector.systems.jira.client import JiraClient
 from ml_connector.systems.jira.config import JiraTenant
-from ml_connector.systems.jira.models import Issue
+from ml_connector.systems.jira.models import Fetched, Issue
 from ml_connector.systems.jira.ports import ChangedIssues, issue_state
 from ml_connector.systems.jira.targets import Issues
 from tests.systems.jira_bench import BUYER, COST_CODE, KIND, START, Bench, order
@@ -175,6 +175,9 @@ async def test_an_issue_that_people_edit_meanwhile_comes_again_in_its_new_versio
             yield [row(1, "2026-03-02T08:00:00.000+0000"), row(2, "2026-03-02T08:01:00.000+0000")]
             yield [row(2, "2026-03-02T08:01:00.000+0000"), row(1, "2026-03-02T08:05:00.000+0000")]
             yield [row(1, "2026-03-02T08:05:00.000+0000")]
+
+        async def bulk_fetch(self, ids: list[str], **_: Any) -> Fetched:
+            return Fetched({one: row(int(one), "2026-03-02T08:05:00.000+0000") for one in ids}, frozenset())
 
     async with Bench().client() as (client, tenant):
         shifting: Any = Shifting(client.http)

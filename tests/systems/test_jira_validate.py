@@ -55,7 +55,7 @@ async def test_the_connection_test_passes_on_a_good_project(bench: Bench) -> Non
     assert next(one for one in report.checks if one.name == "token field").message.endswith("short text, searched by ~")
     judged = bench.jira.sent("POST", "/jql/parse")[0]["queries"]
     assert [query.partition(" ORDER")[0] for query in judged] == [
-        'project = "AP" AND (cf[10101] ~ "MLCN234567ABCDEFGHIJ")',
+        '(cf[10101] ~ "MLCN234567ABCDEFGHIJ")',
         '(project = "AP" OR cf[10101] IS NOT EMPTY) AND updated >= "-10m"',
     ]
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ml_connector.clock import Clock
 from ml_connector.domain.issues import IssueState
 from ml_connector.domain.keys import source_version
 from ml_connector.domain.outcomes import READY, Decision, Verdict, held, rejected, skipped
@@ -20,6 +19,7 @@ from ml_connector.pairs.qad_jira.mapping import COST_CODE
 from ml_connector.pairs.qad_jira.ours import OurIssue, OurIssues
 from ml_connector.pairs.qad_jira.settings import QadJiraSettings
 from ml_connector.store.ledger import LedgerRow
+from ml_connector.sync.run import SyncRun
 from ml_connector.sync.seams import Batch, Facts, Source, Turn
 
 READS = frozenset({"status_id", "status", "category", "resolution", "fields", "moved_at"})
@@ -98,12 +98,12 @@ class Sweep(IssuesOfOurs):
     """Source: the poll behind the deliveries; it counts what none of them announced."""
 
     def __init__(
-        self, inner: Source[IssueState], ours: OurIssues, *, check: DecisionCheck, missed: Missed, clock: Clock
+        self, inner: Source[IssueState], ours: OurIssues, *, check: DecisionCheck, missed: Missed, run: SyncRun
     ) -> None:
         super().__init__(inner, ours)
         self._check = check
         self._missed = missed
-        self._clock = clock
+        self._run = run
 
     async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[IssueState]]:
         """The stream's batches; deliveries are read before, so what is new here came without one."""
@@ -114,9 +114,12 @@ class Sweep(IssuesOfOurs):
 
     async def _unannounced(self, records: Sequence[IssueState]) -> int:
         """How many show a decision that the ledger has not seen, although a delivery would have come by now."""
-        late = [one for one in records if one.updated < self._clock.now() - _GRACE]
+        late = [one for one in records if one.updated < self._run.now - _GRACE]
         rows = await self._check.known([one.key for one in late])
         seen = {key: row.source_version for key, (row, _) in rows.items()}
+        # Settings may make another version of what was delivered long ago.
+        older = {key for key, (row, _) in rows.items() if row.settings_version != self._run.settings_version}
+        late = [one for one in late if one.key not in older]
         news = [one for one in late if seen.get(one.key) != source_version(one, READS)]
         decisions = self._check.decide(news, await self._check.load(news)) if news else []
         return sum(one.ready for one in decisions)
@@ -171,7 +174,7 @@ class DecisionCheck:
             # The step that shows may be ours, which is no decision.
             return held(reason("waits_for_clear_answer", effect="state"))
         # An issue that we closed because nothing is wrong any more is no decision; what people decided before stands.
-        closed_by_us = issue.closed_as(one.status_id, one.moved_at)
+        closed_by_us = self._closed_by_us(one, issue)
         resolution = "" if closed_by_us else decided(one, self.settings)
         before = context.told.get(one.key)
         if not (resolution or self._chosen(one, issue, context.agreed.get(issue.row, {})) or before is not None):
@@ -190,19 +193,29 @@ class DecisionCheck:
                 extra["release"] = dict(issue.seen)
         return Decision(Verdict.READY, extra=extra)
 
+    def _closed_by_us(self, one: IssueState, issue: OurIssue) -> bool:
+        """Whether an issue stands where we closed it; where certain statuses decide, only in that very status."""
+        exact = self.settings.decisions.decided_when == "statuses"
+        status, moment = issue.closed
+        if exact or not (moment and one.moved_at):
+            return bool(status) and status == one.status_id
+        return moment == one.moved_at
+
     def _known_before(self, one: IssueState, told: Mapping[str, Any] | None) -> bool:
         """Whether QAD was told this very decision."""
         return told is not None and told.get("decided") == _moment(one, decided(one, self.settings))
 
     def _releases(self, one: IssueState, issue: OurIssue) -> bool:
-        wanted = decided(one, self.settings) in self.settings.decisions.release_on
-        return wanted and issue.about == "invoice" and not issue.closed_as(one.status_id, one.moved_at)
+        names = {name.casefold() for name in self.settings.decisions.release_on}
+        wanted = decided(one, self.settings).casefold() in names
+        return wanted and issue.about == "invoice" and not self._closed_by_us(one, issue)
 
     def _chosen(self, one: IssueState, issue: OurIssue, agreed: Mapping[str, str]) -> bool:
         """Whether somebody approved, or chose another cost code than both sides last had."""
         merged = self.settings.merged_cost_code(issue.about)
-        other_code = bool(merged) and one.fields.get(COST_CODE, "") != agreed.get(COST_CODE, "")
-        return bool(one.fields.get(APPROVAL)) or other_code
+        other_code = bool(merged) and one.fields.get(COST_CODE, "") != agreed.get(self.settings.cost_code_name, "")
+        approval = one.fields.get(APPROVAL, "")
+        return approval not in ("", *self.settings.decisions.approval_pending) or other_code
 
 
 def decided(one: IssueState, settings: QadJiraSettings) -> str:

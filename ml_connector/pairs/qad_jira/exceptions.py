@@ -113,7 +113,8 @@ class Rules:
     def _varies(self, one: PostedInvoice) -> bool:
         share = abs(one.amount) * self._rules.variance_percent / 100
         limit = max(self._rules.variance_tolerance, share)
-        return any(abs(match.variance) > limit for match in one.matches)
+        variances = [match.variance for match in one.matches]
+        return any(abs(variance) > limit for variance in (*variances, sum(variances, Decimal(0))))
 
     def _aged(self, one: PostedInvoice) -> bool:
         since = one.posted_on or one.invoice_date

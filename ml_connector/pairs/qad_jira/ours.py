@@ -47,11 +47,6 @@ class OurIssue:
     closed: tuple[str, str]
     moving: bool = False
 
-    def closed_as(self, status: str, moment: str) -> bool:
-        """Whether an issue stands where we closed it, whatever moved it within its category since."""
-        ours, at = self.closed
-        return bool(ours) and (moment == at if moment and at else status == ours)
-
 
 class OurIssues:
     """Reads the ledger of one connection's way there; what a connection left that is gone belongs to its heir."""

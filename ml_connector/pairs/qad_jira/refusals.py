@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 
 from ml_connector.domain.keys import ExternalId
-from ml_connector.domain.outcomes import READY, Decision, Outcome
+from ml_connector.domain.outcomes import READY, Decision, Outcome, held
+from ml_connector.domain.reasons import reason
 from ml_connector.store import ledger
 from ml_connector.store.ledger import LedgerRow
 from ml_connector.sync.run import SyncRun
 from ml_connector.sync.seams import Batch, Facts
 
-READS = frozenset({"refused", "why", "answer", "decision"})
+READS = frozenset({"refused", "taken", "why", "answer", "decision"})
 RECORD_TYPE = "refusal"
 DECISIONS, REFUSALS = "decisions", "refusals"
 # Why a decision stands still in a way that only people can mend.
@@ -29,6 +30,7 @@ class Refusal:
     key: str
     issue_key: str
     refused: bool
+    taken: bool
     why: str
     answer: str
     decision: str
@@ -52,6 +54,8 @@ class Refusals:
             run.store.db, outcomes=list(Outcome), connection=run.connection, route=(run.direction, REFUSALS)
         )
         found = await self.by_key(sorted({_key(row) for row in stands if _told(row)} | {_key(row) for row in told}))
+        # While nobody knows, or while a decision is being made anew, what was told last stands.
+        found = {key: one for key, one in found.items() if one.refused or one.taken}
         yield Batch(list(found.values()), (), "end")
 
     async def by_key(self, keys: Sequence[str]) -> Mapping[str, Refusal]:
@@ -67,6 +71,7 @@ class Refusals:
             key=key,
             issue_key=row.label,
             refused=refused,
+            taken=row.complete and row.outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED),
             why="; ".join(one.text for one in row.reasons) if refused else "",
             answer=self._open(row, detail).decode() if refused and detail else "",
             decision=_summary(record or {}),
@@ -76,15 +81,15 @@ class Refusals:
         return self._run.store.keys.open(blob, about=row.id)
 
 
-class AlwaysReady:
-    """Check: a refusal is told whatever else happens."""
+class Known:
+    """Check: told is what is known; a decision on its way, or taken back, is looked at again."""
 
     async def load(self, records: Sequence[Refusal]) -> None:
         """Nothing is needed."""
 
     def decide(self, records: Sequence[Refusal], context: None) -> list[Decision]:
         """One decision per refusal."""
-        return [READY for _ in records]
+        return [READY if one.refused or one.taken else held(reason("decision_on_its_way")) for one in records]
 
 
 def comment(facts: Facts[Refusal]) -> Mapping[str, Any]:
@@ -105,6 +110,5 @@ def _key(row: LedgerRow) -> str:
 
 
 def _summary(record: Mapping[str, Any]) -> str:
-    parts = [record.get("status"), record.get("resolution"), *(record.get("fields") or {}).values()]
-    return ", ".join(str(part) for part in parts if part)
+    return ", ".join(str(part) for part in (record.get("status"), record.get("resolution")) if part)
 

@@ -13,13 +13,14 @@ from pydantic import TypeAdapter
 
 from ml_connector.domain.exceptions import PostedInvoice
 from ml_connector.domain.issues import IssueState
+from ml_connector.domain.keys import digest
 from ml_connector.domain.outcomes import READY, Decision, skipped
 from ml_connector.domain.reasons import reason
 from ml_connector.pairs.qad_jira import decisions, exceptions, mapping, refusals
 from ml_connector.pairs.qad_jira.decisions import DecisionCheck, IssuesOfOurs, Missed, NewIssues, Sweep
 from ml_connector.pairs.qad_jira.exceptions import ExceptionsOf, QadException, Rules
 from ml_connector.pairs.qad_jira.ours import BACK, ISSUE, RECORD_TYPES, OurIssues
-from ml_connector.pairs.qad_jira.refusals import AlwaysReady, Refusal, Refusals
+from ml_connector.pairs.qad_jira.refusals import Known, Refusal, Refusals
 from ml_connector.pairs.qad_jira.settings import QadJiraSettings
 from ml_connector.store import agreed
 from ml_connector.sync.inbox import InboxSource
@@ -87,7 +88,7 @@ def _exceptions(ends: Ends, name: str, subject: str, sources: tuple[ExceptionsOf
             target=ends.issues,
             document=partial(mapping.issue, settings=settings, link=ends.link),
             operation="upsert",
-            shared={mapping.field_member(merged): mapping.COST_CODE} if merged else {},
+            shared={mapping.field_member(merged): settings.cost_code_name} if merged else {},
         )
     ]
     if rules.comments:
@@ -109,6 +110,8 @@ def _exceptions(ends: Ends, name: str, subject: str, sources: tuple[ExceptionsOf
         key=lambda one: one.key,
         label=lambda one: one.number or one.key,
         on_change="update",
+        # Other rules make exceptions of what was none before.
+        scope=digest(settings.exceptions.model_dump(mode="json")),
     )
 
 
@@ -170,7 +173,9 @@ async def _received(qad: QadRest, one: PostedInvoice) -> Decimal | None:
 def _decisions(ends: Ends) -> Route[IssueState]:
     settings, run = ends.settings, ends.run
     fields = decisions.decision_fields(settings)
-    changed: ChangedIssues[IssueState] = ChangedIssues(ends.jira, settings.jira, fields=fields)
+    changed: ChangedIssues[IssueState] = ChangedIssues(
+        ends.jira, settings.jira, fields=fields, first_load_days=settings.exceptions.first_load_days
+    )
     store = run.store
 
     async def known(keys: Sequence[str]) -> Mapping[str, Any]:
@@ -185,7 +190,7 @@ def _decisions(ends: Ends) -> Route[IssueState]:
     by_status = settings.decisions.decided_when == "statuses"
     told_since = partial(told_since_decided, ends.jira, by_status=by_status)
     check = DecisionCheck(ends.ours, settings, known, agreed_on, told_since)
-    sweep = Sweep(changed, ends.ours, check=check, missed=ends.missed, clock=store.clock)
+    sweep = Sweep(changed, ends.ours, check=check, missed=ends.missed, run=run)
     slots = {"invoice": settings.decisions.invoice.used, "order": settings.decisions.order.used}
     return Route(
         name=refusals.DECISIONS,
@@ -198,16 +203,23 @@ def _decisions(ends: Ends) -> Route[IssueState]:
         effects=(
             Effect(
                 name="decide",
-                target=Decisions(ends.qad, settings.qad, slots, release_status=settings.decisions.release_status),
+                target=Decisions(
+                    ends.qad,
+                    settings.qad,
+                    slots,
+                    release_status=settings.decisions.release_status,
+                    hold_codes=settings.exceptions.hold_status_codes,
+                ),
                 document=partial(decisions.document, settings=settings),
                 operation="upsert",
-                shared={mapping.COST_CODE: mapping.COST_CODE},
+                shared={mapping.COST_CODE: settings.cost_code_name},
                 turn=decisions.turn,
             ),
         ),
         key=lambda one: one.key,
         label=lambda one: one.issue_key,
         on_change="update",
+        scope=digest([fields, settings.decisions.decided_when, settings.decisions.statuses]),
     )
 
 
@@ -219,7 +231,7 @@ def _refused(ends: Ends) -> Route[Refusal]:
         records=_REFUSALS,
         reads=refusals.READS,
         sources=(Refusals(ends.run),),
-        check=AlwaysReady(),
+        check=Known(),
         effects=(
             Effect(
                 name="tell",

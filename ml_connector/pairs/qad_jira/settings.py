@@ -139,6 +139,9 @@ class DecisionRules(_Settings):
     )
     statuses: tuple[str, ...] = Field(default=(), description="Those statuses, by name or id.")
     approval_field: CustomField | Literal[""] = Field(default="", description="Custom field with the approval.")
+    approval_pending: tuple[str, ...] = Field(
+        default=("Pending",), description="Values of that field that decide nothing, such as its default."
+    )
     invoice: Slots = Field(
         default=Slots(issue_key="customShort1", resolution="customShort2", note="customNote"),
         description="Members of the supplier invoice.",
@@ -158,6 +161,13 @@ class DecisionRules(_Settings):
             raise ValueError("decisions.statuses: name them when decided_when is `statuses`, and only then")
         return self
 
+    @model_validator(mode="after")
+    def _shows_what_it_releases(self) -> Self:
+        if self.release_on and not (self.invoice.resolution or self.invoice.issue_key):
+            # By that slot a release whose answer was lost is recognised, instead of being made once more.
+            raise ValueError("decisions.release_on: needs a slot for the invoice's resolution or issue_key")
+        return self
+
 
 class QadJiraSettings(_Settings):
     """One connection between a QAD entity and a Jira project."""
@@ -174,6 +184,11 @@ class QadJiraSettings(_Settings):
         """The Jira field of the cost code where it travels both ways for this kind of record, else empty."""
         slots: Slots = getattr(self.decisions, subject)
         return self.issues.fields.get("cost_code", "") if slots.cost_code else ""
+
+    @property
+    def cost_code_name(self) -> str:
+        """Under which name both directions agree on cost codes: in another slot stands another value."""
+        return f"cost_code {self.decisions.invoice.cost_code}/{self.decisions.order.cost_code}"
 
 
 def overlap(one: QadJiraSettings, other: QadJiraSettings) -> str:

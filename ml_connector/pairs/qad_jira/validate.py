@@ -7,6 +7,7 @@ from typing import Literal
 
 from ml_connector.errors import AuthenticationError, ConnectorError
 from ml_connector.pairs.qad_jira.decisions import decision_fields
+from ml_connector.pairs.qad_jira.mapping import COST_CODE
 from ml_connector.pairs.qad_jira.settings import QadJiraSettings, Slots
 from ml_connector.systems.jira.client import JiraClient
 from ml_connector.systems.jira.validate import field_report
@@ -14,6 +15,7 @@ from ml_connector.systems.ping import PingCheck
 from ml_connector.systems.qad.ports import QadRest
 
 Check = Callable[[], Awaitable[list[PingCheck]]]
+_PLAIN = ("string", "option")
 _AGAIN = "try again; if it stays so, check the rights of the login and the tenant's settings"
 
 
@@ -48,7 +50,13 @@ async def _fields(jira: JiraClient, settings: QadJiraSettings) -> list[PingCheck
         # While there is no issue to look at, nobody knows whether a field can be edited.
         if not one.can_create or one.can_edit is False
     ]
-    known = {one.id for one in await jira.fields()}
+    fields = {one.id: one for one in await jira.fields()}
+    code = settings.issues.fields.get("cost_code", "")
+    if code in fields and decision_fields(settings).get(COST_CODE) and fields[code].schema_type not in _PLAIN:
+        # Anything else shows another spelling than was written, which looks like a buyer's choice.
+        text = f"{code}: a cost code that travels both ways needs a text field or a select list"
+        wrong.append(PingCheck("issues.fields.cost_code", False, text, "map another field, or empty the slots"))
+    known = set(fields)
     wrong += [
         PingCheck(f"decisions: {name}", False, f"{field} does not exist", "correct its id")
         for name, field in decision_fields(settings).items()

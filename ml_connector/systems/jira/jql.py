@@ -54,18 +54,19 @@ def field_clause(field_id: str) -> str:
     return f"cf[{number}]" if number != field_id and number.isdecimal() else field_id
 
 
-def carrying(project: str, field_id: str, values: Iterable[str], searcher_key: str) -> list[str]:
-    """Queries for the project's issues that carry one of the values in a field, none of them too long."""
+def carrying(field_id: str, values: Iterable[str], searcher_key: str) -> list[str]:
+    """Queries for the issues that carry one of the values in a field, none of them too long.
+
+    In any project: a rule or a person may have moved one before we knew of it.
+    """
     operator, field = operator_for(searcher_key), field_clause(field_id)
-    start = f"project = {quote(project)} AND "
-    room = MOST_CHARACTERS - len(start) - len(field) - 20
+    room = MOST_CHARACTERS - len(field) - 20
     found = []
     for lot in _lots(list(dict.fromkeys(values)), operator, field, room):
         if operator == "in":
-            asked = f"{field} in ({', '.join(quote(value) for value in lot)})"
+            found.append(f"{field} in ({', '.join(quote(value) for value in lot)})")
         else:
-            asked = f"({' OR '.join(f'{field} ~ {text_query(value)}' for value in lot)})"
-        found.append(start + asked)
+            found.append(f"({' OR '.join(f'{field} ~ {text_query(value)}' for value in lot)})")
     return found
 
 

@@ -6,7 +6,7 @@ README: Searching. The index lags and its answers shift, so each look reaches ba
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,8 @@ from ml_connector.systems.jira.models import ChangeSeen, Issue, category_of
 
 R = TypeVar("R")
 _MOVED_AT = "statuscategorychangedate"
+# Jira need not stamp a change and its entry in the history at the same millisecond.
+_STAMPING = timedelta(seconds=2)
 STATE_FIELDS = ("status", "resolution", "assignee", "updated", _MOVED_AT)
 _MINUTE = 60
 _DAY = 24 * 60
@@ -79,6 +81,7 @@ class ChangedIssues(Generic[R]):
         self._first_load_days = first_load_days
         self._to_record = to_record or issue_state(fields)
         self._reading: _Reading | None = None
+        self._read: dict[str, str] = {}
 
     async def pages(self, start: str | None, since: str | None) -> AsyncIterator[Batch[Any]]:
         """Page by page, oldest change first. The mark comes with an empty last batch, once everything was shown.
@@ -96,18 +99,29 @@ class ChangedIssues(Generic[R]):
                 break
             self._reading = reading
             if fresh := reading.unseen(page):
-                good, bad = self._records(fresh)
-                yield Batch(good, bad, reading.cursor)
+                # The index may show an issue as it was some minutes ago, so it only says where to look.
+                issues = await self._fetched([issue.id for issue in fresh if not self._newer(issue)])
+                found = [self._record(issues[issue.id]) for issue in fresh if issue.id in issues]
+                good = [one for one in found if not isinstance(one, Unreadable)]
+                yield Batch(good, [one for one in found if isinstance(one, Unreadable)], reading.cursor)
         if reading.mark > (since or ""):
             yield Batch((), (), reading.cursor, reading.mark)
 
     async def by_key(self, keys: Sequence[str]) -> Mapping[str, R | Unreadable]:
         """The issues with these ids as they are now, never from the index; one that is not found is left out."""
-        ids = [key for key in keys if key.isdecimal()]
-        mark = [self._tenant.property_key]
-        fetched = await self._client.bulk_fetch(ids, fields=self._fields, properties=mark) if ids else None
-        issues = fetched.issues if fetched else {}
+        issues = await self._fetched([key for key in keys if key.isdecimal()])
+        self._read |= {issue_id: _mark(issue) for issue_id, issue in issues.items()}
         return {issue_id: self._record(issue) for issue_id, issue in issues.items()}
+
+    async def _fetched(self, ids: Sequence[str]) -> Mapping[str, Issue]:
+        if not ids:
+            return {}
+        fetched = await self._client.bulk_fetch(ids, fields=self._fields, properties=[self._tenant.property_key])
+        return fetched.issues
+
+    def _newer(self, issue: Issue) -> bool:
+        """Whether this run has read the issue by its id as it is shown now, or later: a delivery was quicker."""
+        return bool(mark := _mark(issue)) and self._read.get(issue.id, "") >= mark
 
     def _pages(self, since: str | None) -> AsyncIterator[list[Issue]]:
         query = jql.changed_within(self._tenant.project, self._tenant.token_field, self._minutes(since))
@@ -121,11 +135,6 @@ class ChangedIssues(Generic[R]):
         # What the index did not show yet at the last look must not fall behind this one.
         overlap = max(self._tenant.poll_overlap_minutes, ceil(self._tenant.settle_s / _MINUTE))
         return max(0, ceil(elapsed.total_seconds() / _MINUTE)) + overlap
-
-    def _records(self, issues: Sequence[Issue]) -> tuple[list[Any], list[Unreadable]]:
-        read = [self._record(issue) for issue in issues]
-        good = [one for one in read if not isinstance(one, Unreadable)]
-        return good, [one for one in read if isinstance(one, Unreadable)]
 
     def _record(self, issue: Issue) -> Any:
         if not token_in(issue, self._tenant.property_key):
@@ -181,6 +190,10 @@ async def told_since_decided(client: JiraClient, one: IssueState, *, by_status: 
     except RecordRejectedError:
         return True
     decided = max((n for n, change in enumerate(changes) if _decides(change, one, by_status)), default=None)
+    moves = [change.new_value("status")[0] for change in changes if "status" in change.fields]
+    if moves and moves[-1] != one.status_id:
+        # It has been moved on since it was read.
+        return True
     return decided is None or any("description" in change.fields for change in changes[decided + 1 :])
 
 
@@ -192,5 +205,8 @@ def _decides(change: ChangeSeen, one: IssueState, by_status: bool) -> bool:
     if by_status:
         return change.new_value("status")[0] == one.status_id
     # What moves an issue within its category, a rule that archives say, decides nothing.
-    moment = datetime.fromisoformat(one.moved_at) if one.moved_at else None
-    return moment is None or change.created is None or change.created <= moment
+    try:
+        moment = datetime.fromisoformat(one.moved_at)
+    except ValueError:
+        return True
+    return change.created is None or change.created <= moment + _STAMPING

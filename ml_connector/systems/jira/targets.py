@@ -139,7 +139,7 @@ class Issues:
         reconcile = list(await self._sighted())[:MAX_RECONCILED]
         searcher = await self._layout.token_searcher()
         found: dict[str, None] = {}
-        for query in jql.carrying(tenant.project, tenant.token_field, texts, searcher):
+        for query in jql.carrying(tenant.token_field, texts, searcher):
             async for page in self._client.search(query, fields=[tenant.token_field], reconcile=reconcile):
                 found |= dict.fromkeys(issue.id for issue in page)
         return list(found)

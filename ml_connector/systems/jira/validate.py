@@ -236,7 +236,7 @@ async def _on_screen(client: JiraClient, kind: IssueType, field: JiraField) -> P
 async def _queries(client: JiraClient, searcher: str) -> PingCheck:
     """Search answers a wrong query with nothing instead of an error, so that a strict judge is asked (README)."""
     tenant = client.tenant
-    ours = carrying(tenant.project, tenant.token_field, [SAMPLE_TOKEN], searcher)
+    ours = carrying(tenant.token_field, [SAMPLE_TOKEN], searcher)
     polled = changed_within(tenant.project, tenant.token_field, tenant.poll_overlap_minutes)
     judged = await client.jql_problems([*ours, polled])
     problems = list(dict.fromkeys(text for texts in judged.values() for text in texts))

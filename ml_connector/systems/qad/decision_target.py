@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from ml_connector.domain.money import plain
 from ml_connector.domain.text import shortened
-from ml_connector.domain.writes import Absent, Done, Doubt, Finding, Found, Gone, NotSent, Order, Refused, Sent
+from ml_connector.domain.writes import (
+    Absent,
+    Conflict,
+    Done,
+    Doubt,
+    Finding,
+    Found,
+    Gone,
+    NotSent,
+    Order,
+    Refused,
+    Sent,
+)
 from ml_connector.errors import ContractError, RecordRejectedError, TransientError, UnknownOutcomeError
 from ml_connector.systems.qad.config import QadTenant
 from ml_connector.systems.qad.decisions import COST_CODE, About, Change, Decided, default_length
@@ -42,11 +54,13 @@ class Decisions:
         slots: Mapping[str, Mapping[str, str]],
         *,
         release_status: str = "",
+        hold_codes: Collection[str] = (),
     ) -> None:
         self._port = port
         self._tenant = tenant
         self._slots = slots
         self._release_status = release_status
+        self._hold_codes = frozenset(hold_codes)
         self._lengths: dict[str, Mapping[str, int]] = {}
         self.concurrency = tenant.limits.concurrency
         self.per_second = tenant.limits.rps
@@ -66,7 +80,8 @@ class Decisions:
         try:
             shown = await self._port.decided(about, str(payload["key"]), slots)
         except ContractError:
-            return Absent()
+            # Of a doubtful write nothing shows; else the record waits until it can be read.
+            return Absent() if order.key else Conflict(_target(order), ())
         if shown is None:
             return Gone(order.target_id or str(payload["key"]))
         wanted = await self._texts(about, order, slots)
@@ -104,6 +119,8 @@ class Decisions:
         def judge(shown: Decided) -> Change:
             told = {name: text for name, text in chosen.items() if shown.texts[name] != text}
             held = releases and shown.hold != 0
+            if releases and (kept := self._still_held(shown)):
+                raise _rejected("still_held", f"{kept} would stay, and no release_status is configured to lift it")
             if held or (releases and self._lifts(shown)):
                 _check_hold(shown, order.payload[RELEASE])
             status = self._release_status if held or (releases and self._lifts(shown)) else ""
@@ -112,6 +129,14 @@ class Decisions:
         shown = await self._port.decide(about, str(order.payload["key"]), slots, judge, external_id=order.external_id)
         notes = ("payment_locked",) if releases and shown.payment_locked else ()
         return Done(_target(order), {"hold_amount": plain(shown.hold), "status": shown.status}, notes)
+
+    def _still_held(self, shown: Decided) -> str:
+        """What a release could not lift."""
+        if self._release_status:
+            return ""
+        if shown.status in self._hold_codes:
+            return f"the status {shown.status}"
+        return "the payment lock" if shown.payment_locked else ""
 
     def _lifts(self, shown: Decided) -> bool:
         """Whether a release still has a payment lock to lift: only the status code can do that."""
