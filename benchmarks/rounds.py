@@ -156,6 +156,13 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
 def complete(work: Json, size: int) -> None:
     """Refuse a run that did not make every record."""
     """Numbers of a run that left something out are worth nothing."""
-    told = work.get("counts", work.get("message"))
-    if told not in ({"created": size}, f"{size} read: {size} created"):
-        raise SystemExit(f"benchmark: {size} records were seeded, the run says {told}")
+    told = work.get("counts") or _counts(str(work.get("message")))
+    # Of a day that QAD's lists show whole, what was there before comes once more.
+    if {name: count for name, count in told.items() if name != "unchanged"} != {"created": size}:
+        raise SystemExit(f"benchmark: {size} records were seeded, the run says {told or work}")
+
+
+def _counts(message: str) -> dict[str, int]:
+    """The outcomes that a flow run's final message tells, as `501 read: 500 created, 1 unchanged`."""
+    parts = [part.split(maxsplit=1) for part in message.partition(": ")[2].split(", ") if part]
+    return {name: int(count) for count, name in parts}

@@ -1,7 +1,8 @@
-"""The demo: the story of `sandbox.story`, played through Prefect over real HTTP and then proven by both tenants.
+"""The demo: the story of `sandbox.story`, played through Prefect over real HTTP and then proven by the tenants.
 
-Both ways: three runs post invoices, three bring QAD's payments back, and one more finds a void. The process worker
-carries out each run; what each record came to is told and compared with the story.
+Three runs post Coupa's invoices to QAD, three bring QAD's payments back, and one more finds a void; then some of these
+invoices become issues in Jira (`demo_jira`). The process worker carries out each run; what each record came to is told
+and compared with the story.
 """
 
 from __future__ import annotations
@@ -10,28 +11,22 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import typer
-
-from deployments import launching, rehearsal, server
+from deployments import demo_jira, rehearsal, server
+from deployments.demo_stage import Act, Stage, Teller
 from deployments.home import Home
 from deployments.output import progress
 from deployments.rehearsal import CONNECTION
 from deployments.stack import Plan, Stack, running
 from ml_connector.domain.outcomes import Outcome
 from ml_connector.installation import Installation
-from ml_connector.store import ledger
 from ml_connector.store.audit_verify import verify
 from ml_connector.store.ledger import LedgerRow
 from sandbox import story
-from sandbox.story import Json
 
-if TYPE_CHECKING:
-    from prefect.client.orchestration import PrefectClient
-
-RUN_SECONDS = 120.0
 THERE, BACK = "coupa_to_qad", "qad_to_coupa"
+_SYSTEMS = ("coupa", "qad")
 _WIDTH = {THERE: 9, BACK: 15}
 # What was skipped stays untold: a supplier that is inactive, and that Coupa does not know.
 _SUPPLIER_WORDS = {Outcome.UPDATED: "brought in line"} | {
@@ -39,8 +34,6 @@ _SUPPLIER_WORDS = {Outcome.UPDATED: "brought in line"} | {
 }
 POSTED = {"INV-1001": "4001", "INV-1002": "4002", "INV-1003": "4003", "CN-1004": "4004", "INV-1005": "4005"}
 RECEIPT = {"purchaseOrderNumber": "PO100005", "purchaseOrderLine": 1, "quantity": 40}
-# Which of the two systems, what somebody does there, and with what.
-Act = tuple[str, str, Json]
 
 
 @dataclass(frozen=True)
@@ -129,98 +122,47 @@ STORY = (
 )
 
 
-@dataclass
-class Teller:
-    """Tells what happens, and keeps what differs from the story."""
-
-    quiet: bool = False
-    finished: bool = False
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    proof: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the story was played to its end and everything was as it is told."""
-        return self.finished and all(one["ok"] for one in self.proof)
-
-    def tell(self, text: str = "") -> None:
-        """One line for the person who watches."""
-        if not self.quiet:
-            typer.echo(text)
-
-    def check(self, what: str, *, expected: object, found: object) -> None:
-        """Compare the story with what is; a difference is shown with both."""
-        ok = expected == found
-        self.proof.append({"what": what, "ok": ok} | ({} if ok else {"expected": expected, "found": found}))
-        self.tell(f"  {'ok      ' if ok else 'DIFFERS '} {what}")
-        if not ok:
-            self.tell(f"           expected {expected}\n           found    {found}")
-
-
 @dataclass(frozen=True)
-class _Stage:
-    stack: Stack
-    installation: Installation
-    client: PrefectClient
-    teller: Teller
+class _Invoices:
+    """The connection between Coupa and QAD."""
+
+    stage: Stage
 
     async def run(self, number: int, chapter: Chapter) -> None:
         """What happens before it, then one run by the worker, told record by record."""
-        for system, verb, body in chapter.acts:
-            await rehearsal.admin(self.stack, system, verb, body)
-        self.teller.tell(f"\nRun {number}: {chapter.why}")
-        before = await self._writes()
-        with progress(f"Run {number}"):
-            started = await launching.start(self.client, CONNECTION, chapter.direction)
-            ended = await launching.wait(self.installation, self.client, started.flow_run, within=RUN_SECONDS)
-        rows = [row for row in await self._rows() if row.last_run == ended.flow_run]
-        told = self._tell(rows)
-        self.teller.tell(f'  Prefect: "{ended.name}" ended {ended.state}: {ended.message}')
-        self.teller.runs.append({**ended.facts(), "records": told})
+        stage, teller = self.stage, self.stage.teller
+        await stage.act(chapter.acts)
+        teller.tell(f"\nRun {number}: {chapter.why}")
+        before = await stage.writes(_SYSTEMS)
+        ended = await stage.run(number, CONNECTION, chapter.direction)
+        told = self._tell([row for row in await stage.rows(CONNECTION) if row.last_run == ended.flow_run])
+        stage.tell_run(ended, told)
         ordered = [dict(sorted(one.items())) for one in (chapter.records, told)]
-        self.teller.check(f"run {number} is as the story tells it", expected=ordered[0], found=ordered[1])
-        self._check_writes(before, await self._writes(), chapter)
+        teller.check(f"run {number} is as the story tells it", expected=ordered[0], found=ordered[1])
+        more = {"coupa": chapter.coupa, "qad": chapter.qad}
+        stage.check_writes(before, await stage.writes(_SYSTEMS), more)
         if chapter.paid:
-            found = _payments(await self.truth("coupa"))
+            found = _payments(await stage.truth("coupa"))
             shown = "; ".join(f"{_number(key)}: {text}" for key, text in found.items())
-            self.teller.check(f"Coupa shows the payments of {shown}", expected=dict(chapter.paid), found=found)
+            teller.check(f"Coupa shows the payments of {shown}", expected=dict(chapter.paid), found=found)
 
     def _tell(self, rows: Sequence[LedgerRow]) -> dict[str, str]:
         """Each record with what it came to and why; suppliers, of which there are many, in one line."""
         told: dict[str, str] = {}
         if suppliers := _suppliers([row for row in rows if row.route == "suppliers"]):
             told["suppliers"] = suppliers
-            self.teller.tell(f"  suppliers: {suppliers}")
+            self.stage.teller.tell(f"  suppliers: {suppliers}")
         for row in rows:
             if row.route != "suppliers":
                 told[_name(row)] = " ".join([row.outcome.value, *(one.code for one in row.reasons)])
-                self.teller.tell(f"  {_name(row):<{_WIDTH[row.direction]}} {row.outcome.value:<9} {_why(row)}")
+                self.stage.teller.tell(f"  {_name(row):<{_WIDTH[row.direction]}} {row.outcome.value:<9} {_why(row)}")
         return told
 
-    def _check_writes(self, before: Mapping[str, int], after: Mapping[str, int], chapter: Chapter) -> None:
-        expected = {"coupa": before["coupa"] + chapter.coupa, "qad": before["qad"] + chapter.qad}
-        counts = ", ".join(f"{name} {before[name]} -> {after[name]}" for name in sorted(after))
-        what = f"writes counted by the tenants: {counts}"
-        sent = chapter.coupa or chapter.qad
-        self.teller.check(what + ("" if sent else " (nothing was sent)"), expected=expected, found=dict(after))
-
-    async def truth(self, system: str) -> Mapping[str, Any]:
-        """What really took effect in a tenant."""
-        found: Mapping[str, Any] = await rehearsal.admin(self.stack, system, "truth")
-        return found
-
-    async def _writes(self) -> dict[str, int]:
-        return {system: int((await self.truth(system))["writes"]) for system in ("coupa", "qad")}
-
-    async def _rows(self) -> list[LedgerRow]:
-        rows = await ledger.listing(self.installation.store.db, outcomes=list(Outcome), connection=CONNECTION)
-        return sorted(rows, key=lambda row: row.external_id)
-
     async def prove(self) -> None:
-        """Ask both tenants what really took effect, and the audit trail whether it is whole."""
-        self.teller.tell("\nProof, from the tenants' own counters:")
-        qad, coupa, teller = await self.truth("qad"), await self.truth("coupa"), self.teller
-        rows = {row.label: row for row in await self._rows()}
+        """Ask both tenants what really took effect."""
+        stage, teller = self.stage, self.stage.teller
+        qad, coupa = await stage.truth("qad"), await stage.truth("coupa")
+        rows = {row.label: row for row in await stage.rows(CONNECTION)}
         tokens = {rows[label].token: 1 for label in POSTED if label in rows}
         found = qad["invoices_by_token"]
         teller.check("QAD: each posted invoice exists exactly once, none is missing", expected=tokens, found=found)
@@ -235,33 +177,42 @@ class _Stage:
         teller.check("Coupa: each shows the number of its QAD voucher", expected=vouchers, found=shown)
         active = {number: 1 for number, one in qad["suppliers"].items() if one["isActive"]}
         teller.check("Coupa: each supplier of QAD exists once", expected=active, found=coupa["suppliers"])
-        store = self.installation.store
-        report = await verify(store.db, store.keys, self.installation.settings.checkpoints)
-        teller.check(f"Audit trail: {sum(report.chains.values())} events, unbroken", expected=[], found=report.problems)
-        teller.finished = True
 
 
 async def play(home: Home, teller: Teller) -> None:
     """Start everything, play the story run by run, prove the result and end everything."""
     async with _stage(home, teller) as stage:
+        invoices, issues = _Invoices(stage), demo_jira.Issues(stage)
         for number, chapter in enumerate(STORY, start=1):
-            await stage.run(number, chapter)
-        await stage.prove()
+            await invoices.run(number, chapter)
+        await issues.play(len(STORY) + 1)
+        teller.tell("\nProof, from the tenants' own counters:")
+        await invoices.prove()
+        await issues.prove()
+        await _prove_audit(stage)
+        teller.finished = True
 
 
 @asynccontextmanager
-async def _stage(home: Home, teller: Teller) -> AsyncIterator[_Stage]:
+async def _stage(home: Home, teller: Teller) -> AsyncIterator[Stage]:
     async def prepare(stack: Stack) -> None:
         await rehearsal.prepare(stack, scheduled=False)
 
-    # Saving its blocks registers the two types that the story needs.
-    plan = Plan(worker_limit=1, sandboxes=rehearsal.plans(), blocks="")
+    # Saving its blocks registers the types that the story needs.
+    plan = Plan(worker_limit=1, receiver_port=0, sandboxes=rehearsal.plans(), blocks="")
     async with running(home, plan, prepare=prepare) as stack:
         async with Installation.open() as installation, server.api() as client:
-            yield _Stage(stack, installation, client, teller)
+            yield Stage(stack, installation, client, teller)
         with progress("Ending everything"):
             for child in reversed(stack.children):
                 await child.stop()
+
+
+async def _prove_audit(stage: Stage) -> None:
+    store = stage.installation.store
+    report = await verify(store.db, store.keys, stage.installation.settings.checkpoints)
+    what = f"Audit trail: {sum(report.chains.values())} events, unbroken"
+    stage.teller.check(what, expected=[], found=report.problems)
 
 
 def _name(row: LedgerRow) -> str:

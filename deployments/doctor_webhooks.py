@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from deployments.automations import Woken, wake_automations
 from deployments.home import Home
@@ -17,6 +18,7 @@ from ml_connector.errors import ConnectorError
 from ml_connector.installation import Installation
 from ml_connector.store import inbox
 from ml_connector.store.ingresses import Ingress, Subscription
+from ml_connector.store.schema import inbox as inbox_table
 from ml_connector.store.schema import run as run_table
 from ml_connector.store.tenants import ConnectionRow
 from ml_connector.systems.jira.auth import CONSENT_DAYS, WARN_AFTER_DAYS, consent_age_days
@@ -45,7 +47,7 @@ async def webhook_checks(home: Home, installation: Installation, client: Prefect
     now = installation.store.clock.now()
     if doors:
         checks += [await _receiver(home, doors), await _inbox(installation, now), await _missed(installation, now)]
-    checks += _subscribed(rows, subscriptions, now)
+    checks += _subscribed(rows, subscriptions, now, await _latest(installation))
     return [*checks, *await _consents(installation, rows, now)]
 
 
@@ -59,7 +61,7 @@ async def _wakes(installation: Installation, client: PrefectClient) -> PingCheck
     if off := sorted(one for one in wanted if not found[one]):
         told = f"off by a person's choice: {', '.join(off)}"
         return PingCheck(name, True, told, "switch them on in the UI under Automations")
-    return PingCheck(name, True, f"deliveries start {len(wanted)} deployments")
+    return PingCheck(name, True, f"deliveries start runs of {len(wanted)} directions")
 
 
 async def _receiver(home: Home, doors: Sequence[Ingress]) -> PingCheck:
@@ -105,7 +107,19 @@ async def _missed(installation: Installation, now: datetime) -> PingCheck:
     return PingCheck("missed webhooks", True, f"warning: found by the schedule in the last 24 hours: {told}", remedy)
 
 
-def _subscribed(rows: Sequence[ConnectionRow], subscriptions: Sequence[Subscription], now: datetime) -> list[PingCheck]:
+async def _latest(installation: Installation) -> dict[str, datetime]:
+    """When the last delivery for each connection came, of those that are still remembered."""
+    query = select(inbox_table.c.connection, func.max(inbox_table.c.received_at)).group_by(inbox_table.c.connection)
+    async with installation.store.db.read() as tx:
+        return {row.connection: row[1] for row in await tx.execute(query)}
+
+
+def _subscribed(
+    rows: Sequence[ConnectionRow],
+    subscriptions: Sequence[Subscription],
+    now: datetime,
+    latest: Mapping[str, datetime],
+) -> list[PingCheck]:
     """Whether each connection that is to be told of changes is, and for how long yet."""
     checks = []
     for row in rows:
@@ -113,7 +127,10 @@ def _subscribed(rows: Sequence[ConnectionRow], subscriptions: Sequence[Subscript
         if kind == "none":
             continue
         mine = [one for one in subscriptions if one.connection == row.name]
-        checks.append(_ends(f"webhook of {row.name}", row, kind, mine, now))
+        check = _ends(f"webhook of {row.name}", row, kind, mine, now)
+        at = latest.get(row.name)
+        last = f"the last delivery came {at:%Y-%m-%d %H:%M} UTC" if at else "no delivery is remembered"
+        checks.append(replace(check, message=f"{check.message}; {last}") if mine else check)
     return checks
 
 
@@ -123,7 +140,7 @@ def _ends(name: str, row: ConnectionRow, kind: str, mine: Sequence[Subscription]
         return _wrong(name, "there is none", f"run: {add}; if that was done, {_RENEW}" if kind == "dynamic" else add)
     ends = min((one.expires_at for one in mine if one.expires_at is not None), default=None)
     if ends is None:
-        return PingCheck(name, True, "it has no end")
+        return PingCheck(name, True, "an administrator's webhook has no end")
     told = f"it ended on {ends:%Y-%m-%d}" if ends <= now else f"it ends on {ends:%Y-%m-%d}"
     return PingCheck(name, True, told) if ends - now > ENDS_SOON else _wrong(name, told, _RENEW)
 

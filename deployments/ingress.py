@@ -45,7 +45,8 @@ class Draft:
         if kinds is None:
             raise ConfigurationError(f"{self.system} sends no webhooks that are known; there is: {', '.join(KINDS)}")
         if self.kind not in kinds:
-            raise ConfigurationError(f"--kind {self.kind or '...'}: for {self.system} there is {', '.join(kinds)}")
+            wrong = f"--kind {self.kind} does not go with {self.system}" if self.kind else "--kind is missing"
+            raise ConfigurationError(f"{wrong}; for {self.system} there is: {', '.join(kinds)}")
         if self.kind == "dynamic" and not self.public_url:
             raise ConfigurationError("--public-url is missing: Jira is told it when the webhook is registered")
         return self

@@ -7,7 +7,7 @@ from typing import Any
 
 from deployments.asking import choose
 from deployments.consent import Dance, ask_for_consent
-from ml_connector.errors import AuthenticationError, ConfigurationError, PermissionDeniedError
+from ml_connector.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, TransientError
 from ml_connector.http.tokens import MemoryTokenStore, Mint, Token, TokenStore
 from ml_connector.store.vault import Vault
 from ml_connector.systems.jira.client import open_client
@@ -102,6 +102,9 @@ async def _cloud_id_if_scoped(login: JiraApiTokenLogin) -> str:
                 return found
         except AuthenticationError:
             raise refusal from None
+        except TransientError as silent:
+            where = f"{login.api_url} cannot be asked whether it is a token with scopes ({silent.message})"
+            raise ConfigurationError(f"{refusal.message}; {where}") from None
 
 
 def _client(login: Any) -> Any:

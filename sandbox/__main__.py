@@ -1,6 +1,7 @@
 """Starts a stand-in tenant: python -m sandbox coupa|qad|jira [--port N] [--seed NAME] [--option KEY=VALUE]...
 
-Seed `story` is the base with the invoices, orders and receipts of the story on top.
+Seed `story` is the base with the invoices, orders and receipts of the story on top; `exceptions` of QAD is the base
+with invoices that fail the match or are held, and an order whose goods are late.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox import story
@@ -17,8 +18,14 @@ from sandbox.kit.app import Tenant, UnknownRecord, seed_by_name
 from sandbox.kit.serve import serve
 
 SYSTEMS = ("coupa", "qad", "jira")
-BASE, STORY = "base", "story"
-STORIES = {"coupa": story.coupa, "qad": story.qad, "jira": story.jira}
+BASE = "base"
+# What is made when it is loaded, over the base: its days follow the calendar.
+STORIES: dict[tuple[str, str], Callable[[], story.Json]] = {
+    ("coupa", "story"): story.coupa,
+    ("qad", "story"): story.qad,
+    ("jira", "story"): story.jira,
+    ("qad", "exceptions"): story.qad_exceptions,
+}
 
 
 def option(text: str) -> tuple[str, Any]:
@@ -33,14 +40,14 @@ def option(text: str) -> tuple[str, Any]:
 
 
 def load(tenant: Tenant, names: Sequence[str]) -> None:
-    """Load seeds, each once; the story comes last, over the base that it is made for. Raises UnknownRecord."""
-    told = STORY in names
+    """Load seeds, each once; stories come last, over the base that they are made for. Raises UnknownRecord."""
+    told = [name for name in dict.fromkeys(names) if (tenant.name, name) in STORIES]
     for name in dict.fromkeys([*([BASE] if told else []), *names]):
-        if name != STORY:
+        if name not in told:
             seed_by_name(tenant, name)
-    if told:
+    for name in told:
         # As a call would bring it: every amount with its own digits.
-        tenant.seed(jsontext.loads(jsontext.dumps(STORIES[tenant.name]())))
+        tenant.seed(jsontext.loads(jsontext.dumps(STORIES[tenant.name, name]())))
 
 
 def main(arguments: list[str] | None = None) -> None:

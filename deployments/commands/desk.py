@@ -20,6 +20,7 @@ from deployments.up import up as keep_up
 from ml_connector.errors import ConfigurationError
 from ml_connector.installation import Installation
 from ml_connector.settings import Settings
+from sandbox import story
 
 # Preferred, not demanded: a taken port is replaced by a free one.
 SERVER_PORT = 4200
@@ -34,7 +35,8 @@ SeedOption = Annotated[
 @app.command()
 def up(
     tenants: Annotated[
-        bool, typer.Option("--tenants/--no-tenants", help="With the stand-in tenants and connection `demo`, or bare.")
+        bool,
+        typer.Option("--tenants/--no-tenants", help="With the stand-in tenants and their connections, or bare."),
     ] = True,
     port: Annotated[int, typer.Option(help="Preferred port of the Prefect server.")] = SERVER_PORT,
     webhooks_port: Annotated[int, typer.Option(help="Preferred port of the webhook receiver.")] = RECEIVER_PORT,
@@ -57,9 +59,11 @@ def up(
 
 async def _set_up(stack: Stack) -> None:
     await rehearsal.prepare(stack, scheduled=True)
+    await rehearsal.admin(stack, "qad", "seed", story.qad_exceptions())
     async with Installation.open() as installation, server.api() as client:
-        for direction in await launching.directions(installation, rehearsal.CONNECTION):
-            await launching.start(client, rehearsal.CONNECTION, direction)
+        for connection in rehearsal.CONNECTIONS:
+            for direction in await launching.directions(installation, connection):
+                await launching.start(client, connection, direction)
     server.announce(stack.home, stack.api_url)
 
 
@@ -79,7 +83,8 @@ def sandbox(
 ) -> None:
     """Start stand-in tenants alone and say how to log in there; Ctrl-C ends them.
 
-    Seed `base` holds masters, `story` also the invoices, orders and receipts of the demo.
+    Seed `base` holds masters, `story` also the invoices, orders and receipts of the demo; with `--seed base
+    --seed qad=exceptions` invoices of QAD are held or fail the match, and goods are late.
     """
     plans = _plans(systems or SYSTEMS, seed, port)
     until_interrupted(_keep_sandboxes(Home.open(), plans, as_json=as_json))

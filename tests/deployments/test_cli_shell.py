@@ -83,7 +83,7 @@ async def test_sandboxes_answer_until_one_ctrl_c(environment: dict[str, str], tm
     assert not any([await answers(f"{url}/_sandbox/health")() for url in urls.values()])
 
 
-async def _opens(client: httpx.AsyncClient, base_url: str = "", **login: str) -> None:
+async def _opens(client: httpx.AsyncClient, *, base_url: str = "", kind: str = "", **login: str) -> None:
     """The printed login is one that the stand-in takes."""
     if "site_url" in login:
         who = await client.get(f"{login['site_url']}/rest/api/3/myself", auth=(login["email"], login["token"]))
@@ -101,8 +101,8 @@ def test_the_login_of_a_stand_in_is_shown_as_connect_takes_it() -> None:
         "coupa": "http://127.0.0.1:1",
         "coupa login": "base_url=http://127.0.0.1:1 client_id=coupa-demo client_secret=coupa-demo-secret",
         "qad": "http://127.0.0.1:2",
-        "qad login": "base_url=http://127.0.0.1:2/clouderp client_id=qad-demo-client username=qad-demo "
-        "password=qad-demo-password",
+        "qad login": "kind=password base_url=http://127.0.0.1:2/clouderp client_id=qad-demo-client "
+        "username=qad-demo password=qad-demo-password",
     }
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,20 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments import ingress
 from deployments.commands.demo import fresh_folder
-from deployments.demo import POSTED, Teller
+from deployments.demo import POSTED
+from deployments.demo_stage import Teller
 from deployments.home import Home
 from deployments.processes import answers
 from ml_connector.errors import ConfigurationError
+from ml_connector.installation import Installation
 from ml_connector.settings import Settings
 from sandbox import story
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 PATIENCE = 240.0  # seconds; on an idle machine a sixth of it
-SECRETS = ("coupa-demo-secret", "qad-demo-password")
+SECRETS = ("coupa-demo-secret", "qad-demo-password", "jira-demo-token")
 
 
 async def ml_connector(home: Path, *arguments: str) -> tuple[int, str, str]:
@@ -58,11 +61,13 @@ async def test_the_demo_plays_the_story_and_proves_it(tmp_path: Path) -> None:
     for coupa, qad in (("0 -> 12", "0 -> 4"), ("12 -> 15", "4 -> 5"), ("15 -> 15", "5 -> 5 (nothing was sent)")):
         assert f"ok       writes counted by the tenants: coupa {coupa}, qad {qad}" in lines
     _the_way_back_is_told(lines)
+    _the_issues_are_told(lines)
     assert "DIFFERS" not in out
     assert "0 lost" in out and "make up" in out
     assert "Run 1: " in err
-    assert not any(secret in out + err for secret in SECRETS)
-    _everything_is_in_one_folder(tmp_path)
+    secrets = (*SECRETS, *await _webhook_secrets(tmp_path / "demo"))
+    assert not any(secret in out + err for secret in secrets)
+    _everything_is_in_one_folder(tmp_path, secrets)
 
 
 def _told(lines: list[str], record: str, outcome: str, why: str) -> int:
@@ -84,7 +89,38 @@ def _the_way_back_is_told(lines: list[str]) -> None:
     assert "ok       writes counted by the tenants: coupa 31 -> 31, qad 5 -> 5 (nothing was sent)" in lines
 
 
-def _everything_is_in_one_folder(home: Path) -> None:
+def _the_issues_are_told(lines: list[str]) -> None:
+    for record, words in (
+        ("INV-1002", "(PO100002, PO100003) fails the match"),
+        ("INV-1003", "is held"),
+        ("INV-1005", "fails the match"),
+        ("PO100005", "is late"),
+    ):
+        assert _told(lines, record, "created", words) == 1
+    assert sum(one.startswith("Match, 813.4 USD, variance 25; http://127.0.0.1:") for one in lines) == 1
+    for shown in (
+        "Done, cost code CC40, hold 0",
+        "Won't Do, cost code none, hold 45000",
+        "none, cost code none, hold 40",
+    ):
+        assert lines.count(f"ok       QAD shows resolution {shown}") == 1
+    assert sum(one.startswith("INV-1002  updated  QAD shows it ") for one in lines) == 1
+    assert lines.count("ok       nobody started a run: Jira's webhook did") == 3
+    assert lines.count("| QAD says: Invoice is submitted for approval and cannot be modified") == 1
+    assert lines.count("| The exception has cleared in QAD.") == 1
+    for writes in ("0 -> 4, qad 5 -> 5", "4 -> 4, qad 5 -> 6", "4 -> 4, qad 6 -> 7", "4 -> 5, qad 7 -> 7"):
+        assert f"ok       writes counted by the tenants: jira {writes}" in lines
+
+
+async def _webhook_secrets(home: Path) -> tuple[str, ...]:
+    """The secrets that Jira's deliveries were signed with."""
+    async with Installation.open(Settings(home=home, database_url="", keys_file=None)) as installation:
+        (door,) = await ingress.doors_of(installation).list()
+    assert door.secrets
+    return door.secrets
+
+
+def _everything_is_in_one_folder(home: Path, secrets: Sequence[str]) -> None:
     assert [path.name for path in home.iterdir()] == ["demo"]
     with closing(sqlite3.connect(home / "demo" / "ml-connector.db")) as store:
         query = "select label, outcome from ledger where route = 'invoices' and target_id is not null"
@@ -92,7 +128,7 @@ def _everything_is_in_one_folder(home: Path) -> None:
     # One of the posted was voided in Coupa afterwards, which a person has to see.
     assert sorted(found) == sorted((one, "rejected" if one == "INV-1003" else "created") for one in POSTED)
     for log in (home / "demo" / "logs").glob("*.log"):
-        assert not any(secret in log.read_text(errors="replace") for secret in SECRETS)
+        assert not any(secret in log.read_text(errors="replace") for secret in secrets)
 
 
 PINGED = [("coupa", True), ("qad", True), ("coupa_qad", True)]
@@ -115,6 +151,7 @@ async def test_the_desk_stays_up_answers_commands_and_ends_on_ctrl_c(tmp_path: P
         truth = await _truth(shown["sandbox_qad"])
         assert sorted(truth["invoices_by_token"].values()) == [1, 1, 1, 1]
         await _the_way_back_runs_too(home, shown)
+        await _a_decision_in_jira_reaches_qad_by_itself(home, shown)
         await _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment(home, shown)
     assert not (home / "server-address").exists()
     assert not any([await answers(f"{shown[f'sandbox_{name}']}/_sandbox/health")() for name in ("coupa", "qad")])
@@ -132,6 +169,26 @@ async def _the_way_back_runs_too(home: Path, shown: dict[str, str]) -> None:
     assert ended["state"] == "Completed"
     assert ([one["amount-paid"] for one in truth["payments"]["4001"]], "4001" in truth["paid"]) == (["600.00"], True)
     assert set(truth["suppliers"].values()) == {1}
+
+
+async def _a_decision_in_jira_reaches_qad_by_itself(home: Path, shown: dict[str, str]) -> None:
+    """The stand-in of Jira knows the receiver's address and secret, and its delivery starts the run."""
+    ended = await _ended(home, "run", "demo-jira", "qad_to_jira", "--wait", "--json")
+    assert ended["state"] == "Completed"
+    qad, jira = shown["sandbox_qad"], shown["sandbox_jira"]
+    async with httpx.AsyncClient(trust_env=False) as api:
+        issues = {one["key"]: one for one in (await api.get(f"{jira}/_sandbox/state/issues")).json()}
+        held = next(key for key, one in issues.items() if "INV-3002" in one["fields"]["summary"])
+        for step in ("Start", "Finish"):
+            moved = await api.post(f"{jira}/_sandbox/do/transition", json={"issue": held, "to": step})
+            moved.raise_for_status()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if updates := (await _truth(qad))["updates"].get("supplierInvoice"):
+                    break
+                await asyncio.sleep(0.2)
+    (update,) = updates.values()
+    assert (update["calls"], update["releases"]) == (1, 1)
 
 
 async def _a_persons_pause_is_kept_and_a_removed_connection_loses_its_deployment(

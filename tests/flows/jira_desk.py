@@ -8,7 +8,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -108,12 +108,17 @@ class Exceptions(Customer):
 
     # ---- deliveries
 
-    async def open_door(self, receiver: str, *, sends: bool = True) -> str:
-        """An address for the site's webhook, entered there when it `sends`; gives the secret."""
+    async def open_door(self, receiver: str, *, kind: str = "admin", sends: bool = True) -> str:
+        """An address for the site's webhook, entered there when it `sends`; gives the secret that was made for it.
+
+        An app that has a door of kind `dynamic` enters it itself, and its own secret is used.
+        """
         async with Installation.open() as one:
             row = await one.connections.get(self.name)
-            draft = ingress.Draft(self.name, "jira", "admin", self.name, receiver).checked()
+            draft = ingress.Draft(self.name, "jira", kind, self.name, receiver).checked()
             facts = await ingress.add(one, draft, {"jira": (await load_block(row.target_block)).login()})
+        if kind == "dynamic":
+            return ""
         hook = {"name": "connector", "url": facts["address"], "secret": facts["secret"], "events": list(EVENTS)}
         if sends:
             await self.admin("jira", "do/add_admin_webhook", hook)
@@ -148,7 +153,7 @@ class Exceptions(Customer):
 async def _runs(customer: Exceptions, which: FlowRunFilter) -> list[FlowRun]:
     mine = DeploymentFilter(id=DeploymentFilterId(any_=[customer.deployments[BACK]]))
     found = await customer.desk.client.read_flow_runs(deployment_filter=mine, flow_run_filter=which)
-    return sorted(found, key=lambda one: one.created or one.expected_start_time)
+    return sorted(found, key=lambda one: one.created or datetime.max.replace(tzinfo=UTC))
 
 
 def _unfinished() -> FlowRunFilter:

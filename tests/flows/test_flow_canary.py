@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from ml_connector.installation import Installation
 from ml_connector.store import ledger
+from ml_connector.store.ingresses import Ingresses
 from sandbox import story
-from tests.flows.customers import CANARIES, SUPPLIER_NAME, Customer, customer
+from tests.engine.qad_jira import BACK, THERE
+from tests.flows.customers import CANARIES, QAD_PASSWORD, SUPPLIER_NAME, Customer, customer
 from tests.flows.desk import Desk, until
+from tests.flows.jira_desk import API_TOKEN, APP_SECRET, Exceptions, exceptions, receiving, token_of
+from tests.webhooks.senders import issue_event, signature
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,7 +50,74 @@ async def test_canaries_are_in_clear_nowhere(desk: Desk, caplog: pytest.LogCaptu
 
         await _the_names_did_travel(acme)
         await _steps_take_names_and_handles(desk, ended.id)
-        _nothing_in_clear(desk.home.root, caplog.text)
+        _nothing_in_clear(desk.home.root, caplog.text, CANARIES, seen="INV-1001")
+
+
+async def test_canaries_of_jira_and_its_webhooks_are_in_clear_nowhere(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    dynamic, admin = {"webhook": "dynamic"}, {"webhook": "admin"}
+    async with (
+        receiving(desk.stack) as url,
+        exceptions(desk, "canary-app", login="oauth", jira=dynamic) as app,
+        exceptions(desk, "canary-token", jira=admin) as site,
+    ):
+        words = [API_TOKEN, APP_SECRET, QAD_PASSWORD, await site.open_door(url), await _registered(app, url)]
+        first = await token_of(app.name)
+        for one in (app, site):
+            assert (await one.run(THERE)).message == "3 read: 3 created"
+            await one.finish(await one.issue_of("INV-3002"))
+        await _careless(f"{url}/webhooks/jira/{site.name}", words)
+        for one in (app, site):
+            await one.quiet()
+            assert (await one.shown("INV-3002"))["customShort2"] == "Done"
+        # The app's token is renewed once; the next time the login server repeats what it was sent.
+        await app.admin("jira", "do/expire_tokens", {})
+        assert (await app.run_by_worker(BACK)).state is not None
+        second = await token_of(app.name)
+        assert second.refresh != first.refresh
+        words += [first.refresh, first.access, second.refresh, second.access]
+        await _refused_with(app, " ".join(words))
+        await _refused_with(site, API_TOKEN)
+        _nothing_in_clear(desk.home.root, caplog.text, words, seen="AP-2")
+
+
+async def _registered(app: Exceptions, url: str) -> str:
+    """The app has registered its webhook at a door that is sealed with its own secret, which is returned."""
+    await app.open_door(url, kind="dynamic")
+    ended = await app.run_by_worker("renew-jira-webhooks")
+    assert ended.state is not None and ended.state.is_completed(), ended.state
+    (hook,) = await app.admin("jira", "state/webhooks", method="GET")
+    assert hook["kind"] == "dynamic"
+    async with Installation.open() as one:
+        (secret,) = (
+            await Ingresses(one.store.db, one.store.keys, one.store.audit, one.store.clock).get(app.name)
+        ).secrets
+    assert secret == APP_SECRET
+    return secret
+
+
+async def _careless(url: str, words: Sequence[str]) -> None:
+    """Senders that show secrets where none belong: in the address, in headers, and in a body nobody signed."""
+    told = " ".join(words)
+    body = issue_event(10_001, site="127.0.0.1", timestamp=None, note=told)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        bare = await http.post(url, params={"secret": told}, headers={"X-Secret": told}, content=body)
+        assert bare.status_code == 401
+        signed = {"X-Hub-Signature": signature(body, words[3]), "X-Told": told}
+        assert (await http.post(url, headers=signed, content=body)).status_code == 202
+        broken = {"X-Hub-Signature": signature(told.encode(), words[3])}
+        assert (await http.post(url, headers=broken, content=told.encode())).status_code == 400
+
+
+async def _refused_with(one: Exceptions, told: str) -> None:
+    """Jira refuses everything from now on, and its answers repeat the secrets."""
+    answer = {"error": "invalid_grant", "error_description": told, "errorMessages": [told], "message": told}
+    await one.spoil("jira", kind="status", status=403, path="oauth/token", body=answer, times=-1)
+    seraph = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED", "X-Told": "yes"}
+    await one.spoil("jira", kind="status", status=401, path="/rest/", body=answer, headers=seraph, times=-1)
+    state = (await one.run_by_worker(BACK)).state
+    assert state is not None and state.is_failed(), state
 
 
 def _receipt_of_the_held_one() -> dict[str, object]:
@@ -75,8 +147,9 @@ async def _steps_take_names_and_handles(desk: Desk, run: UUID) -> None:
         assert not [word for word in CANARIES if word in told]
 
 
-def _nothing_in_clear(root: Path, our_log: str) -> None:
-    words = {spelled for word in CANARIES for spelled in _spellings(word)}
+def _nothing_in_clear(root: Path, our_log: str, canaries: Sequence[str], *, seen: str) -> None:
+    """`seen` stands in both databases, to prove that they were read."""
+    words = {spelled for word in canaries for spelled in _spellings(word)}
     found = [f"log of this process: {word!r}" for word in words if word in our_log.encode()]
     looked_at = []
     for path in sorted(one for one in root.rglob("*") if one.is_file()):
@@ -85,7 +158,7 @@ def _nothing_in_clear(root: Path, our_log: str) -> None:
         found += [f"{path.name}: {word!r}" for word in words if word in content]
     for path in (root / "prefect" / "prefect.db", root / "ml-connector.db"):
         text = b"\n".join(_dumped(path))
-        assert b"INV-1001" in text, f"{path.name} was not read as it should be"
+        assert seen.encode() in text, f"{path.name} was not read as it should be"
         found += [f"{path.name}, dumped: {word!r}" for word in words if word in text]
     assert {"prefect.db", "prefect.db-wal", "prefect-server.log", "prefect-worker.log"} <= set(looked_at)
     assert len(looked_at) > 30

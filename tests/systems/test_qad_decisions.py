@@ -194,7 +194,10 @@ async def test_a_release_sets_the_status_code_of_the_settings(tenant: Tenant) ->
 
 async def test_a_payment_lock_is_lifted_by_the_status_code_alone(tenant: Tenant) -> None:
     await tenant.do("edit_invoice", voucher=7, changes={"holdAmountTC": 0, "isLockPayment": True})
-    assert (await finding(target(tenant), released("0"))).differs == ()
+    assert (await finding(target(tenant), released("0"))).differs == ("release",)
+    refused = await sent(target(tenant), released("0"))
+    assert isinstance(refused, Refused)
+    assert refused.code == "still_held"
     decisions = target(tenant, release_status="AP-NOALLOC")
     assert (await finding(decisions, released("0"))).differs == ("release",)
     # The tenant keeps the lock although its status code no longer asks for it: people are told.

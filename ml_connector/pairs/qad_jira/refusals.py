@@ -13,6 +13,7 @@ from ml_connector.domain.outcomes import READY, Decision, Outcome, held
 from ml_connector.domain.reasons import reason
 from ml_connector.store import ledger
 from ml_connector.store.ledger import LedgerRow
+from ml_connector.sync.payloads import synced_payload
 from ml_connector.sync.run import SyncRun
 from ml_connector.sync.seams import Batch, Facts
 
@@ -71,11 +72,14 @@ class Refusals:
             key=key,
             issue_key=row.label,
             refused=refused,
-            taken=row.complete and row.outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED),
+            taken=row.complete and not refused and bool(self._told_qad(row).get("decided")),
             why="; ".join(one.text for one in row.reasons) if refused else "",
             answer=self._open(row, detail).decode() if refused and detail else "",
             decision=_summary(record or {}),
         )
+
+    def _told_qad(self, row: LedgerRow) -> Mapping[str, Any]:
+        return synced_payload(self._run.store.keys, row, row.effects[0])
 
     def _open(self, row: LedgerRow, blob: bytes) -> bytes:
         return self._run.store.keys.open(blob, about=row.id)

@@ -89,7 +89,7 @@ class Decisions:
         # A decision is written in one piece. When a doubtful one shows, its hold was released with it, and one that
         # stands there now was set afterwards.
         took_effect = bool(order.key) and bool(wanted) and not differs
-        held = shown.hold != 0 or self._lifts(shown)
+        held = shown.hold != 0 or self._lifts(shown) or bool(self._still_held(shown))
         if RELEASE in payload and about == "invoice" and held and not took_effect:
             differs.append(RELEASE)
         texts = dict(shown.texts)
