@@ -139,8 +139,9 @@ class Decisions:
         return "the payment lock" if shown.payment_locked else ""
 
     def _lifts(self, shown: Decided) -> bool:
-        """Whether a release still has a payment lock to lift: only the status code can do that."""
-        return shown.payment_locked and self._release_status not in ("", shown.status)
+        """Whether a release still has a payment lock or a hold code to lift: only the status code can do that."""
+        held = shown.payment_locked or shown.status in self._hold_codes
+        return held and self._release_status not in ("", shown.status)
 
     def _used(self, order: Order) -> dict[str, str]:
         """The members of the payload that have a slot, with the tenant's names."""
