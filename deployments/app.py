@@ -6,7 +6,7 @@ import typer
 
 app = typer.Typer(
     name="ml-connector",
-    help="Keeps Coupa and QAD in agreement: invoices one way, payments, suppliers and codes back.",
+    help="Keeps business systems in agreement: Coupa and QAD, QAD and Jira.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -15,4 +15,4 @@ app = typer.Typer(
 
 @app.callback()
 def ml_connector() -> None:
-    """Keeps Coupa and QAD in agreement: invoices one way, payments, suppliers and codes back."""
+    """Keeps business systems in agreement: Coupa and QAD, QAD and Jira."""

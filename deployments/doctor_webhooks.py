@@ -61,7 +61,7 @@ async def _wakes(installation: Installation, client: PrefectClient) -> PingCheck
     if off := sorted(one for one in wanted if not found[one]):
         told = f"off by a person's choice: {', '.join(off)}"
         return PingCheck(name, True, told, "switch them on in the UI under Automations")
-    return PingCheck(name, True, f"deliveries start runs of {len(wanted)} directions")
+    return PingCheck(name, True, f"deliveries start runs; directions: {len(wanted)}")
 
 
 async def _receiver(home: Home, doors: Sequence[Ingress]) -> PingCheck:

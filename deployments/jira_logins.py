@@ -101,10 +101,10 @@ async def _cloud_id_if_scoped(login: JiraApiTokenLogin) -> str:
                 await client.myself()
                 return found
         except AuthenticationError:
-            raise refusal from None
+            problem = "neither as a classic token nor as one with scopes"
         except TransientError as silent:
-            where = f"{login.api_url} cannot be asked whether it is a token with scopes ({silent.message})"
-            raise ConfigurationError(f"{refusal.message}; {where}") from None
+            problem = f"and {login.api_url} cannot be asked whether it is one with scopes ({silent.message})"
+        raise AuthenticationError(f"{login.site_url} does not take this address and token, {problem}") from refusal
 
 
 def _client(login: Any) -> Any:

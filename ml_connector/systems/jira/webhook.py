@@ -101,7 +101,9 @@ def site_of(url: str) -> str:
 
 def _verify_body(signature: str, body: bytes, secrets: Sequence[str], options: Mapping[str, Any]) -> None:
     method, _, given = signature.partition("=")
-    if method not in _METHODS.intersection(options.get("methods", ("sha256",))):
+    allowed = options.get("methods", "sha256")
+    names = allowed.split(",") if isinstance(allowed, str) else allowed
+    if method not in _METHODS.intersection(names):
         raise _refused("no signature by an allowed method")
     hashed = getattr(hashlib, method)
     expected = [hmac.new(secret.encode(), body, hashed).hexdigest().encode() for secret in secrets]
