@@ -94,7 +94,7 @@ async def _cloud_id_if_scoped(login: JiraApiTokenLogin) -> str:
         async with _client(login) as client:
             await client.myself()
             return ""
-    except AuthenticationError as refusal:
+    except AuthenticationError:
         found = await cloud_id_at(login.site_url)
         try:
             async with _client(login.model_copy(update={"cloud_id": found})) as client:
@@ -104,7 +104,7 @@ async def _cloud_id_if_scoped(login: JiraApiTokenLogin) -> str:
             problem = "neither as a classic token nor as one with scopes"
         except TransientError as silent:
             problem = f"and {login.api_url} cannot be asked whether it is one with scopes ({silent.message})"
-        raise AuthenticationError(f"{login.site_url} does not take this address and token, {problem}") from refusal
+        raise AuthenticationError(f"{login.site_url} does not take this address and token, {problem}") from None
 
 
 def _client(login: Any) -> Any:

@@ -97,7 +97,7 @@ def _the_issues_are_told(lines: list[str]) -> None:
         ("PO100005", "is late"),
     ):
         assert _told(lines, record, "created", words) == 1
-    assert sum(one.startswith("Match, 813.4 USD, variance 25; http://127.0.0.1:") for one in lines) == 1
+    assert sum(one.startswith("Match, 813.4 USD, variance 25; http://127.0.0.1:") for one in lines) == 2
     for shown in (
         "Done, cost code CC40, hold 0",
         "Won't Do, cost code none, hold 45000",
