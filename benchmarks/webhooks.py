@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import logging
 import os
 import re
 import statistics
@@ -79,6 +80,8 @@ async def accepted(count: int = DELIVERIES) -> Json:
 async def effective(rounds: int = 20, runners: dict[str, int] | None = None) -> Effects:
     """A person approves an issue, `rounds` times: how long until QAD shows it."""
     found = Effects()
+    # Each runner has a server of its own, and Prefect goes on telling the former one what blocks were loaded.
+    logging.getLogger("prefect._internal.concurrency").setLevel(logging.CRITICAL)
     for runner, asks_every_s in (runners or RUNNERS).items():
         sandboxes = [SandboxPlan(system, seeds=["base"]) for system in SCENE.systems]
         plan = Plan(worker_limit=0 if asks_every_s else 4, receiver_port=0, sandboxes=sandboxes)

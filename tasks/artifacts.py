@@ -18,7 +18,7 @@ _WAITING = (Outcome.HELD, Outcome.REJECTED, Outcome.IN_DOUBT)
 
 async def show_progress(run: ActiveRun, page: Page) -> None:
     """On a run of several pages, one line that grows; a run of one page needs none."""
-    if page.number < 2:
+    if page.number < 2 or not page.size:
         return
     counts = ", ".join(f"{count} {name}" for name, count in sorted(run.counts.items()))
     await acreate_markdown_artifact(

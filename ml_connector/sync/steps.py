@@ -218,16 +218,17 @@ class EngineSteps:
     ) -> tuple[list[Work[Any]], str | None, str]:
         source = next(one for one in route.sources if one.stream == stream)
         since = await marks.get_mark(self.run.store.db, self.run.connection, route.mark_of(stream))
-        works: list[Work[Any]] = []
+        # A record that is read twice for one page counts once, as it was read last.
+        works: dict[str, Work[Any]] = {}
         mark, next_cursor = "", None
         async for batch in source.pages(cursor, since):
-            works += [Work(key=route.key(record), record=record) for record in batch.records]
-            works += [_as_work(one.key, one) for one in batch.unreadable]
+            works |= {key: Work(key=key, record=one) for one in batch.records for key in (route.key(one),)}
+            works |= {one.key: _as_work(one.key, one) for one in batch.unreadable}
             mark = batch.mark or mark
             if len(works) >= self.run.page_size:
                 next_cursor = batch.cursor
                 break
-        return await overlays.applied(self.run, route, works), next_cursor, mark
+        return await overlays.applied(self.run, route, list(works.values())), next_cursor, mark
 
     # ---- writing
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ml_connector.sync import inbox
 from sandbox.jira.masters import Status, Transition
 from tests.engine import jira_desk as desk
 from tests.engine import stories as tell
 from tests.engine.jira_desk import RELEASES, back, held, make, opened, post, status, there
-from tests.engine.qad_jira import BACK, COST_CODE, THERE, clerk, invoice, person
+from tests.engine.qad_jira import BACK, COST_CODE, THERE, clerk, invoice, issue_of, person
 from tests.engine.world import World
 
 
@@ -91,3 +92,18 @@ async def test_a_decision_about_an_issue_whose_create_was_in_doubt_arrives(
         await desk.in_order(world, THERE, BACK)
         await world.pass_time(900)
     assert await _hold(world, "INV-4101") == 0
+
+
+async def test_deliveries_that_repeat_an_issue_while_they_are_read_are_one_decision(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "_PAGE", 1)
+    world = await opened(tmp_path, sqlite_template)
+    one, other = [await issue_of(world, label) for label in ("INV-3002", "INV-3001")]
+    await person(world, "set_fields", issue=one, fields={COST_CODE: "CC77"})
+    await desk.deliver(world, one, other)
+    world.clock.advance(1)
+    await desk.deliver(world, one)
+    await back(world)
+    assert (await desk.qad_slots(world, "INV-3002"))["customShort4"] == "CC77"
+    assert await desk.waiting(world) == 0
