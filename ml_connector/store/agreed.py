@@ -35,6 +35,8 @@ async def changed_since(db: Database, records: Iterable[str], since: datetime) -
     async with db.read() as tx:
         for start in range(0, len(ordered), _CHUNK):
             these = agreed.c.record.in_(ordered[start : start + _CHUNK]) & (agreed.c.updated_at > since)
+            # Names with a slash are notes beside the fields.
+            these &= agreed.c.name.not_like("/%")
             found.update((await tx.execute(select(agreed.c.record).where(these))).scalars())
     return frozenset(found)
 

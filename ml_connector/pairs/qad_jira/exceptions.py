@@ -15,7 +15,7 @@ from typing import Generic, Literal, TypeVar
 from ml_connector.domain.exceptions import OpenOrder, OrderLineDue, PostedInvoice
 from ml_connector.domain.records import Unreadable
 from ml_connector.pairs.qad_jira.settings import ExceptionRules
-from ml_connector.sync.seams import Batch, Source
+from ml_connector.sync.seams import Acknowledging, Batch, Source
 
 R = TypeVar("R")
 Subject = Literal["invoice", "order"]
@@ -137,6 +137,11 @@ class ExceptionsOf(Generic[R]):
         """The stream's batches, each record judged by today's rules."""
         async for batch in self._inner.pages(start, since):
             yield batch._replace(records=[await self._judge(one) for one in batch.records])
+
+    async def acknowledge(self, cursor: str | None) -> None:
+        """What was read has its outcome; a stream that remembers what it showed is told so."""
+        if isinstance(self._inner, Acknowledging):
+            await self._inner.acknowledge(cursor)
 
     async def by_key(self, keys: Sequence[str]) -> Mapping[str, QadException | Unreadable]:
         """The records with these keys as they are now."""

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from ml_connector.domain.keys import ExternalId
 from ml_connector.pairs.base import responsible
-from ml_connector.store import inbox, ledger
+from ml_connector.store import agreed, inbox, ledger
 from ml_connector.store.ledger import EffectRow, LedgerRow
 from ml_connector.store.schema import effect
 from ml_connector.store.schema import ledger as ledger_table
@@ -24,6 +24,8 @@ FORWARD, BACK = "qad_to_jira", "jira_to_qad"
 ISSUE = "issue"
 # What the records of the way there are called in their external ids.
 RECORD_TYPES: Mapping[str, str] = {"invoice": "invoice_exception", "order": "late_order"}
+# Under this name, which no field has, a row knows how its source was listed.
+_LOOK = "/look"
 # By then a search shows whatever was created.
 _SIGHT = timedelta(hours=1)
 # By then a poll has shown every issue that is new.
@@ -72,6 +74,18 @@ class OurIssues:
         ids = {self._row_id(subject, key): key for key in keys}
         found = await ledger.load(self._store.db, ids)
         return frozenset(ids[row.id] for row in found.values() if row.posted or row.in_doubt)
+
+    async def looks(self, keys: Collection[str]) -> dict[str, str]:
+        """How QAD's list showed these invoices when they were last read whole."""
+        ids = {self._row_id("invoice", key): key for key in keys}
+        found = await agreed.load(self._store.db, self._store.keys, ids)
+        return {ids[row]: values[_LOOK] for row, values in found.items() if _LOOK in values}
+
+    async def looked(self, looks: Mapping[str, str]) -> None:
+        """Keep how it showed them now that they have their outcome."""
+        values = {(self._row_id("invoice", key), _LOOK): look for key, look in looks.items()}
+        async with self._store.db.write() as tx:
+            await agreed.put(self._store.db, self._store.keys, tx, values, self._store.clock.now())
 
     async def open_orders(self) -> frozenset[str]:
         """Orders whose exception people were last told is open."""

@@ -140,8 +140,9 @@ def _invoice_sources(ends: Ends) -> tuple[ExceptionsOf[PostedInvoice], ...]:
         "cost_slot": ends.settings.decisions.invoice.cost_code,
     }
     aging = AgingInvoices(ends.qad, days=rules.unmatched_after_days, today=today, **common)
+    changes = InvoiceChanges(ends.qad, seen=ends.ours.looks, remember=ends.ours.looked, **common)
     judged = exceptions.of_invoice(judge, partial(_received, ends.qad))
-    return tuple(ExceptionsOf(one, judged) for one in (InvoiceChanges(ends.qad, **common), aging))
+    return tuple(ExceptionsOf(one, judged) for one in (changes, aging))
 
 
 def _order_sources(ends: Ends) -> tuple[ExceptionsOf[Any], ...]:

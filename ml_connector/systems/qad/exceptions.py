@@ -30,6 +30,9 @@ from ml_connector.systems.qad.sources import Entry
 Worth = Callable[[PostedInvoice], bool]
 # Which of these keys have an issue already.
 Known = Callable[[Collection[str]], Awaitable[Collection[str]]]
+# How the list showed these invoices when they were last read whole, and a way to keep that.
+Seen = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
+Remember = Callable[[Mapping[str, str]], Awaitable[None]]
 _INVOICE = "supplierInvoice"
 _KEY = ("entity", "year", "daybook", "voucher")
 # Without one of these a row does not say whether the invoice is worth reading.
@@ -45,6 +48,8 @@ _TELLING = (
 )
 # Each invoice of a batch is read by itself: a run that ends early should not have read too many in vain.
 _BATCH = 100
+# Said of a look that was read twice.
+_ENOUGH = "twice"
 
 
 class _Invoices(Reader):
@@ -52,9 +57,23 @@ class _Invoices(Reader):
 
     stream: str
 
-    def __init__(self, port: QadRest, *, begin: date, worth: Worth, known: Known, cost_slot: str = "") -> None:
+    def __init__(
+        self,
+        port: QadRest,
+        *,
+        begin: date,
+        worth: Worth,
+        known: Known,
+        cost_slot: str = "",
+        seen: Seen | None = None,
+        remember: Remember | None = None,
+    ) -> None:
         super().__init__(port.client)
         self._port = port
+        self._seen = seen
+        self._remember = remember
+        self._looks: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         self._begin = begin
         self._worth = worth
         self._known = known
@@ -67,7 +86,8 @@ class _Invoices(Reader):
         """The invoices that stand behind the cursor, read whole; a read with no cursor asks QAD afresh."""
         if not start or self._read is None or self._read[0] != since:
             rows, mark = await self._rows(since)
-            self._read = (since, await self._wanted(rows), mark)
+            entries = await self._wanted(rows)
+            self._read = (since, entries if since is None else await self._unseen(entries), mark)
         _, entries, mark = self._read
         rest = [one for one in entries if not start or one.position > start]
         for begin in range(0, len(rest), _BATCH):
@@ -77,9 +97,33 @@ class _Invoices(Reader):
             reached = mark if begin + _BATCH >= len(rest) else max(since or "", min(mark, part[-1].day))
             good = [one for one in found if isinstance(one, PostedInvoice)]
             bad = [one for one in found if isinstance(one, Unreadable)]
+            self._told |= {one.key: self._looks[one.key] for one in part if one.key in self._looks}
             yield Batch(good, bad, part[-1].position, reached)
         if not rest and mark != (since or ""):
             yield Batch((), (), start or "", mark)
+
+    async def acknowledge(self, cursor: str | None) -> None:
+        """What was read has its outcome: the list need not show it a third time as it was."""
+        if self._remember is not None and self._told:
+            await self._remember(self._told)
+        self._told = {}
+
+    async def _unseen(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The entries that the list shows otherwise than when they were last read, or as they were read once only.
+
+        QAD counts changes by the second, so what changed right after it was read looks the same: it is read twice.
+        """
+        before = await self._seen([one.key for one in entries]) if self._seen else {}
+        fresh = []
+        for one in entries:
+            look, _, times = before.get(one.key, "").partition(" ")
+            again = look == self._looks.get(one.key)
+            if again and times == _ENOUGH:
+                continue
+            if again:
+                self._looks[one.key] = f"{look} {_ENOUGH}"
+            fresh.append(one)
+        return fresh
 
     async def by_key(self, keys: Sequence[str]) -> Mapping[str, PostedInvoice | Unreadable]:
         """The invoices with these keys as they are now; one that is not found is left out."""
@@ -102,6 +146,7 @@ class _Invoices(Reader):
         for row in rows:
             shown, telling = self._glance(row)
             entry = Entry(*self._place(row, shown.key), shown.key, True)
+            self._looks[shown.key] = digest({name: str(value) for name, value in row.items()})
             if isinstance(shown, Unreadable):
                 entries[shown.key] = entry._replace(record=shown)
             elif telling and self._worth(shown):
@@ -182,8 +227,8 @@ class InvoiceChanges(_Invoices):
 
     stream = "qad.invoices"
 
-    def __init__(self, port: QadRest, *, begin: date, worth: Worth, known: Known, cost_slot: str = "") -> None:
-        super().__init__(port, begin=begin, worth=worth, known=known, cost_slot=cost_slot)
+    def __init__(self, port: QadRest, *, begin: date, **common: Any) -> None:
+        super().__init__(port, begin=begin, **common)
         self._changes = ChangeReader(port.client, _INVOICE, self._where, begin)
 
     async def _rows(self, since: str | None) -> tuple[Iterable[Row], str]:
