@@ -221,7 +221,7 @@ async def test_a_signed_webhook_has_a_secret_of_its_own_which_is_shown_once(desk
     ("arguments", "line"),
     [
         (["--system", "sap", "--connection", "acme"], "sap sends no webhooks that are known; there is: jira, coupa"),
-        (["--system", "jira", "--connection", "acme"], "--kind ...: for jira there is admin, dynamic"),
+        (["--system", "jira", "--connection", "acme"], "--kind is missing; for jira there is: admin, dynamic"),
         (["--system", "coupa", "--connection", "acme"], "connection acme joins qad and jira, not coupa"),
         (["--system", "coupa", "--connection", "none"], "there is no connection named none"),
         (["--system", "coupa", "--connection", "acme", "--option", "x"], "write it as name=value"),
