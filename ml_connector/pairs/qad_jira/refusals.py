@@ -114,5 +114,6 @@ def _key(row: LedgerRow) -> str:
 
 
 def _summary(record: Mapping[str, Any]) -> str:
-    return ", ".join(str(part) for part in (record.get("status"), record.get("resolution")) if part)
+    parts = dict.fromkeys((record.get("status"), record.get("resolution")))
+    return ", ".join(str(part) for part in parts if part)
 
